@@ -1,0 +1,1 @@
+"""The commands rooms of avsep_sb; import the modules by name."""

@@ -1,0 +1,1 @@
+"""The dataio rooms of avsep_sb; import the modules by name."""

@@ -1,0 +1,1 @@
+"""The lobes rooms of avsep_sb; import the modules by name."""

@@ -1,0 +1,1 @@
+"""The synth rooms of avsep_sb; import the modules by name."""
