@@ -1,0 +1,220 @@
+"""One mixture read from its files: windows, levels, mouths.
+
+Authors
+ * avsep_sb contributors
+"""
+
+import numpy as np
+
+from avsep_sb.dataio.audio import num_samples, read_audio
+from avsep_sb.dataio.lips import crop_flip, read_lips
+from avsep_sb.dataio.mixing import (
+    active_rms,
+    item_rng,
+    mix_sources,
+    row_sources,
+)
+from avsep_sb.dataio.windows import (
+    check_durations,
+    cut_audio,
+    cut_frames,
+    draw_window,
+)
+from avsep_sb.errors import DataError
+
+
+class ItemReader:
+    """Reads the item of a manifest row.
+
+    Draws come from (seed, epoch, ID) in one order: partners and levels,
+    windows, crops. Leaving out the lips changes no draw before them.
+
+    Arguments
+    ---------
+    num_spks : int
+        Speakers in each mixture.
+    sample_rate : int
+        Hz that every audio file must have.
+    video_fps : float
+        Frame rate in Hz of the lips returned.
+    samples_per_frame : int
+        Samples in the time of one frame.
+    length : int, optional
+        Samples per item; None for whole utterances.
+    use_lips : bool
+        Whether to read mouth ROIs.
+    crop_size : (int, int), optional
+        Height and width of the lips returned; None for frames as stored.
+    training : bool
+        True for random windows of exactly ``length`` samples; False for at
+        most the first ``length`` samples, never padded.
+    seed : int
+        Seed of the draws, in training.
+    epoch : SharedEpoch, optional
+        The clock of the draws; needed in training.
+    mixer : Mixer, optional
+        Draws mixtures in training; without it the listed ones are read.
+    random_crop, horizontal_flip : bool
+        Augmentations of the lips, in training.
+
+    Example
+    -------
+    >>> import soundfile
+    >>> path = str(getfixture("tmpdir") / "a.wav")
+    >>> soundfile.write(path, np.full(900, 0.5), 16000)
+    >>> row = dict(mix_wav="", s1_wav=path, s1_lips="", s1_gain=0.5, s1_spk="")
+    >>> mix, sources, lips = ItemReader(1, use_lips=False)("a", row)
+    >>> mix.shape, sources.shape, float(mix[0]), lips
+    ((900,), (900, 1), 0.25, None)
+    """
+
+    def __init__(
+        self,
+        num_spks,
+        sample_rate=16000,
+        video_fps=25,
+        samples_per_frame=640,
+        length=None,
+        use_lips=True,
+        crop_size=None,
+        training=False,
+        seed=0,
+        epoch=None,
+        mixer=None,
+        random_crop=False,
+        horizontal_flip=False,
+    ):
+        self.num_spks = num_spks
+        self.sample_rate = sample_rate
+        self.video_fps = video_fps
+        self.samples_per_frame = samples_per_frame
+        self.length = length
+        self.use_lips = use_lips
+        self.crop_size = crop_size
+        self.training = training
+        self.seed = seed
+        self.epoch = epoch
+        self.mixer = mixer
+        self.random_crop = random_crop
+        self.horizontal_flip = horizontal_flip
+        # levels of whole utterances, a float per file and worker
+        self._rms = {}
+
+    def __call__(self, utt_id, row):
+        """Reads one item.
+
+        Arguments
+        ---------
+        utt_id : str
+            The ID of the row.
+        row : dict
+            Its other columns, paths resolved.
+
+        Returns
+        -------
+        (np.ndarray, np.ndarray, np.ndarray or None)
+            Mixture [T] and sources [T, S], float32, and lips [Tv, S, H, W]
+            uint8, Tv = ceil(T / samples per frame). ``DataError`` names the
+            file that is unusable.
+        """
+        rng, level_db = None, None
+        if self.mixer is not None:
+            sources, level_db, rng = self.mixer.draw(utt_id)
+        else:
+            sources = row_sources(row, self.num_spks)
+            if self.training:
+                rng = item_rng(self.seed, self.epoch.get(), utt_id)
+        lips = [self._lips(s) for s in sources] if self.use_lips else None
+        counts = [num_samples(s.wav, self.sample_rate) for s in sources]
+        if lips is not None:
+            self._check(sources, counts, lips)
+        if self.mixer is not None:
+            windows = self._own_windows(rng, counts)
+            mix, waves = self._mix(sources, windows, level_db)
+        else:
+            windows = self._one_window(rng, counts, row["mix_wav"])
+            mix, waves = self._listed(sources, windows, row["mix_wav"])
+        if lips is not None:
+            lips = self._stack(utt_id, lips, windows, rng)
+        return mix, waves, lips
+
+    def _lips(self, source):
+        return read_lips(source.lips, self.video_fps)
+
+    def _check(self, sources, counts, lips):
+        for source, count, frames in zip(sources, counts, lips, strict=True):
+            check_durations(
+                count,
+                len(frames),
+                f"{source.wav} with {source.lips}",
+                video_may_be_longer=source.cut,
+                samples_per_frame=self.samples_per_frame,
+            )
+
+    def _window(self, rng, count):
+        length = self.length
+        if length and not self.training:
+            length = min(length, count)
+        return draw_window(rng, count, None, length, self.samples_per_frame)
+
+    def _own_windows(self, rng, counts):
+        """Freely mixed sources: each has a window of its own."""
+        if not self.length:
+            counts = [min(counts)] * len(counts)
+        return [self._window(rng, count) for count in counts]
+
+    def _one_window(self, rng, counts, mix_wav):
+        """A listed mixture: one window for all, within the shortest."""
+        if mix_wav:
+            counts = [*counts, num_samples(mix_wav, self.sample_rate)]
+        return [self._window(rng, min(counts))] * self.num_spks
+
+    def _read(self, path, window):
+        start, stop = window[:2]
+        wave = read_audio(path, start, stop, self.sample_rate)
+        return cut_audio(wave, stop - start)
+
+    def _listed(self, sources, windows, mix_wav):
+        """Sources times their gains; the mixture is read or their sum."""
+        waves = [
+            self._read(source.wav, window) * np.float32(source.gain)
+            for source, window in zip(sources, windows, strict=True)
+        ]
+        waves = np.stack(waves, axis=1)
+        if mix_wav:
+            return self._read(mix_wav, windows[0]), waves
+        return waves.sum(axis=1), waves
+
+    def _mix(self, sources, windows, level_db):
+        waves = [
+            self._read(s.wav, w) for s, w in zip(sources, windows, strict=True)
+        ]
+        rms = [self._level(source.wav) for source in sources]
+        return mix_sources(np.stack(waves, axis=1), rms, level_db)
+
+    def _level(self, path):
+        """Active RMS of the whole file: a window may hold a pause only."""
+        if path not in self._rms:
+            wave = read_audio(path, sample_rate=self.sample_rate)
+            self._rms[path] = active_rms(wave, self.sample_rate // 40)
+        return self._rms[path]
+
+    def _stack(self, utt_id, lips, windows, rng):
+        """Windows and crops of all mouths, [Tv, S, H, W]."""
+        cut = [
+            crop_flip(
+                cut_frames(frames, *window[2:]),
+                self.crop_size,
+                rng,
+                self.random_crop,
+                self.horizontal_flip,
+            )
+            for frames, window in zip(lips, windows, strict=True)
+        ]
+        shapes = sorted({frames.shape[1:] for frames in cut})
+        if len(shapes) > 1:
+            raise DataError(
+                f"the mouth ROIs of {utt_id} have different sizes {shapes}: "
+                "set crop_size or extract them again."
+            )
+        return np.stack(cut, axis=1)

@@ -1,0 +1,227 @@
+"""Datasets of mixtures with the mouths of their speakers, for SpeechBrain.
+
+An item has ``id``, ``mix_sig`` [T], ``sources`` [T, S] and ``lips``
+[Tv, S, H, W] uint8: time is dim 0, which is the one that ``PaddedBatch`` pads.
+
+Authors
+ * avsep_sb contributors
+"""
+
+import torch
+from speechbrain.dataio.dataset import DynamicItemDataset
+from speechbrain.utils.data_pipeline import provides, takes
+
+from avsep_sb.dataio.items import ItemReader
+from avsep_sb.dataio.manifest import check_manifest, columns
+from avsep_sb.dataio.mixing import Mixer, SharedEpoch
+from avsep_sb.errors import ConfigError
+
+_REQUIRED = (
+    "data_folder train_data valid_data test_data sample_rate video_fps "
+    "num_spks training_signal_len dynamic_mixing seed crop_size random_crop "
+    "horizontal_flip use_lips"
+).split()
+
+
+class MixtureDataset(DynamicItemDataset):
+    """A dataset whose random choices follow the epoch.
+
+    Arguments
+    ---------
+    data : dict
+        Manifest rows by ID.
+    epoch : SharedEpoch
+        The clock, shared with the workers and with filtered copies.
+
+    Example
+    -------
+    >>> data = MixtureDataset({"a": {"duration": 1.0}}, SharedEpoch())
+    >>> data.set_epoch(2)
+    >>> data.filtered_sorted(sort_key="duration").epoch.get()
+    2
+    """
+
+    def __init__(self, data, epoch):
+        super().__init__(data)
+        self.epoch = epoch
+
+    def set_epoch(self, epoch):
+        """Tells all workers, also running ones, the epoch (int)."""
+        self.epoch.set(epoch)
+
+    def filtered_sorted(self, *args, **kwargs):
+        """As in SpeechBrain; the result keeps the clock."""
+        return self._with_clock(super().filtered_sorted(*args, **kwargs))
+
+    def overfit_test(self, *args, **kwargs):
+        """As in SpeechBrain; the result keeps the clock."""
+        return self._with_clock(super().overfit_test(*args, **kwargs))
+
+    def _with_clock(self, subset):
+        subset.epoch, subset.set_epoch = self.epoch, self.set_epoch
+        return subset
+
+
+def make_datasets(hparams):
+    """Builds the three datasets that a Brain trains and evaluates on.
+
+    Training items are one random window of ``training_signal_len`` samples
+    (zeros and the last frame fill up a shorter utterance), mixed anew in each
+    epoch with ``dynamic_mixing``. Validation and test items are the listed
+    mixtures, whole, or their first ``valid_signal_len`` samples.
+
+    Arguments
+    ---------
+    hparams : dict
+        Read are ``data_folder``, ``train_data``, ``valid_data`` and
+        ``test_data`` (manifests), ``sample_rate`` (Hz), ``video_fps`` (Hz),
+        ``num_spks``, ``training_signal_len`` (samples, a multiple of the
+        samples per frame; None or 0 for whole utterances), ``dynamic_mixing``,
+        ``mix_gain_db`` (with dynamic mixing), ``seed``, ``crop_size``
+        ([H, W] or None), ``random_crop``, ``horizontal_flip``, ``use_lips``;
+        if present also ``same_voice_ratio`` (0) and ``valid_signal_len``
+        (samples, None for all).
+
+    Returns
+    -------
+    (MixtureDataset, MixtureDataset, MixtureDataset)
+        For training, validation and test. Call ``set_epoch`` of the first
+        before each epoch. ``ConfigError`` names a missing or unusable key;
+        ``DataError`` names missing files.
+
+    Example
+    -------
+    >>> make_datasets({})
+    Traceback (most recent call last):
+    ...
+    avsep_sb.errors.ConfigError: the hyperparameters lack data_folder, which \
+the data pipeline needs: add it to the YAML file.
+    """
+    for key in _REQUIRED:
+        _need(hparams, key)
+    epoch = SharedEpoch()
+    spf = _samples_per_frame(hparams)
+    # checked before any file is: a wrong number should cost no waiting
+    train_length = _signal_length(hparams, "training_signal_len", spf)
+    valid_length = _signal_length(hparams, "valid_signal_len", 1)
+    common = {
+        "num_spks": _positive(hparams, "num_spks"),
+        "sample_rate": hparams["sample_rate"],
+        "video_fps": hparams["video_fps"],
+        "samples_per_frame": spf,
+        "use_lips": bool(hparams["use_lips"]),
+        "crop_size": _crop_size(hparams["crop_size"]),
+    }
+    if hparams["dynamic_mixing"]:
+        _need(hparams, "mix_gain_db")
+    rows = {name: _load(hparams, name) for name in ("train", "valid", "test")}
+    mixer = None
+    if hparams["dynamic_mixing"]:
+        mixer = Mixer(
+            rows["train"].values(),
+            hparams["seed"],
+            hparams["mix_gain_db"],
+            num_spks=common["num_spks"],
+            same_voice_ratio=hparams.get("same_voice_ratio") or 0.0,
+            epoch=epoch,
+        )
+    train = ItemReader(
+        length=train_length,
+        training=True,
+        seed=hparams["seed"],
+        epoch=epoch,
+        mixer=mixer,
+        random_crop=hparams["random_crop"],
+        horizontal_flip=hparams["horizontal_flip"],
+        **common,
+    )
+    fixed = ItemReader(length=valid_length, **common)
+    return (
+        _dataset(rows["train"], train, epoch),
+        _dataset(rows["valid"], fixed, SharedEpoch()),
+        _dataset(rows["test"], fixed, SharedEpoch()),
+    )
+
+
+def _dataset(rows, reader, epoch):
+    """Rows and reader as dynamic items."""
+    names = columns(reader.num_spks)[2:]
+    outputs = ["mix_sig", "sources"] + ["lips"] * reader.use_lips
+
+    @takes("id", *names)
+    @provides(*outputs)
+    def read(utt_id, *values):
+        item = reader(utt_id, dict(zip(names, values, strict=True)))
+        for array in item[: len(outputs)]:
+            yield torch.from_numpy(array)
+
+    dataset = MixtureDataset(rows, epoch)
+    dataset.add_dynamic_item(read)
+    dataset.set_output_keys(["id", *outputs])
+    return dataset
+
+
+def _load(hparams, name):
+    """The rows of one manifest by ID; missing files are named at once."""
+    rows = check_manifest(
+        hparams[f"{name}_data"],
+        hparams["data_folder"],
+        use_lips=hparams["use_lips"],
+        headers=False,
+        num_spks=hparams["num_spks"],
+    )
+    return {row["ID"]: row for row in rows}
+
+
+def _need(hparams, key):
+    if key not in hparams:
+        raise ConfigError(
+            f"the hyperparameters lack {key}, which the data pipeline needs: "
+            "add it to the YAML file."
+        )
+
+
+def _positive(hparams, key):
+    value = hparams[key]
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigError(f"{key} is {value!r} but must be a whole number > 0.")
+    return value
+
+
+def _samples_per_frame(hparams):
+    """640 at 16 kHz and 25 fps; a fraction would let the streams drift."""
+    rate, fps = _positive(hparams, "sample_rate"), hparams["video_fps"]
+    if not isinstance(fps, (int, float)) or fps <= 0 or rate % fps:
+        raise ConfigError(
+            f"sample_rate {rate} is not a whole multiple of video_fps {fps}: "
+            "windows could not be cut on frames, so change one of them."
+        )
+    return int(rate // fps)
+
+
+def _signal_length(hparams, key, unit):
+    """A length in samples, or None for whole utterances."""
+    if not hparams.get(key):
+        return None
+    length = _positive(hparams, key)
+    if length % unit:
+        raise ConfigError(
+            f"{key} is {length} samples but must be a multiple of {unit} (one "
+            f"frame): use {max(1, round(length / unit)) * unit}."
+        )
+    return length
+
+
+def _crop_size(value):
+    """(H, W), or None for frames as stored."""
+    if value is None:
+        return None
+    try:
+        height, width = (int(side) for side in value)
+    except (TypeError, ValueError):
+        height = width = 0
+    if min(height, width) < 1:
+        raise ConfigError(
+            f"crop_size is {value!r} but must be [height, width] in pixels."
+        )
+    return height, width
