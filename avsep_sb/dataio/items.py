@@ -7,13 +7,9 @@ Authors
 import numpy as np
 
 from avsep_sb.dataio.audio import num_samples, read_audio
+from avsep_sb.dataio.draws import item_rng, row_sources
 from avsep_sb.dataio.lips import crop_flip, read_lips
-from avsep_sb.dataio.mixing import (
-    active_rms,
-    item_rng,
-    mix_sources,
-    row_sources,
-)
+from avsep_sb.dataio.scaling import active_rms, mix_sources
 from avsep_sb.dataio.windows import (
     check_durations,
     cut_audio,

@@ -1,35 +1,15 @@
 """Dynamic mixing: every epoch mixes each utterance with someone else.
 
-A mixture is a function of (seed, epoch, utterance id) and of nothing else,
-so it is the same for any number of workers and ranks, and after a restart.
-
 Authors
  * avsep_sb contributors
 """
 
-import multiprocessing
-import zlib
 from typing import NamedTuple
 
 import numpy as np
 
+from avsep_sb.dataio.draws import SharedEpoch, item_rng, row_sources
 from avsep_sb.errors import ConfigError, DataError
-
-#: active level that sources are brought to, as RMS relative to full scale
-REFERENCE_RMS = 10 ** (-25 / 20)
-#: no mixture or source is louder, as in the published mixture lists
-PEAK = 0.9
-
-
-class Source(NamedTuple):
-    """One voice of a mixture: its files, its gain and its speaker."""
-
-    wav: str
-    lips: str
-    gain: float
-    spk: str
-    #: cut to the shorter source of a ready mixture, while its lips are whole
-    cut: bool
 
 
 class Draw(NamedTuple):
@@ -38,92 +18,6 @@ class Draw(NamedTuple):
     sources: list
     level_db: np.ndarray
     rng: np.random.Generator
-
-
-class SharedEpoch:
-    """The epoch, seen at once by worker processes that are already running.
-
-    Copies share the number: SpeechBrain deep-copies the pipeline of a
-    filtered dataset, and both must follow one clock.
-
-    Example
-    -------
-    >>> epoch = SharedEpoch()
-    >>> epoch.set(3)
-    >>> epoch.get()
-    3
-    """
-
-    def __init__(self):
-        self._value = multiprocessing.Value("q", 0, lock=False)
-
-    def __deepcopy__(self, memo):
-        return self
-
-    def get(self):
-        """Returns the epoch, an int."""
-        return self._value.value
-
-    def set(self, epoch):
-        """Sets the epoch, an int from 0 on, for all processes."""
-        self._value.value = int(epoch)
-
-
-def item_rng(seed, epoch, utt_id):
-    """The generator from which all choices for one item are drawn.
-
-    Arguments
-    ---------
-    seed, epoch : int
-        From 0 on.
-    utt_id : str
-        The ID of the mixture.
-
-    Returns
-    -------
-    np.random.Generator
-
-    Example
-    -------
-    >>> a, b = item_rng(1, 2, "x"), item_rng(1, 2, "x")
-    >>> a.random() == b.random()
-    True
-    """
-    key = zlib.crc32(str(utt_id).encode("utf-8"))
-    return np.random.default_rng([int(seed), int(epoch), key])
-
-
-def row_sources(row, num_spks):
-    """The sources of a manifest row.
-
-    Arguments
-    ---------
-    row : dict
-        Row of :func:`avsep_sb.dataio.manifest.read_manifest`.
-    num_spks : int
-        Speakers in each mixture.
-
-    Returns
-    -------
-    list of Source
-
-    Example
-    -------
-    >>> row = dict(mix_wav="", s1_wav="a.wav", s1_lips="a.npz", s1_gain=0.5,
-    ...     s1_spk="p1")
-    >>> row_sources(row, 1)[0].gain
-    0.5
-    """
-    return [
-        Source(
-            row[f"s{k}_wav"],
-            row[f"s{k}_lips"],
-            row[f"s{k}_gain"],
-            row[f"s{k}_spk"],
-            bool(row["mix_wav"]),
-        )
-        for k in range(1, num_spks + 1)
-    ]
 
 
 class Mixer:
@@ -277,71 +171,3 @@ def _check_range(gain_db):
             "highest] in dB."
         )
     return low, high
-
-
-def active_rms(wave, frame=400, range_db=30.0):
-    """The RMS of the frames in which someone speaks.
-
-    Arguments
-    ---------
-    wave : np.ndarray
-        [T] samples.
-    frame : int
-        Samples per frame; 400 are 25 ms at 16 kHz.
-    range_db : float
-        Frames this far below the loudest count as pauses.
-
-    Returns
-    -------
-    float
-        Relative to full scale; 0.0 for silence.
-
-    Example
-    -------
-    >>> speech = np.concatenate([np.full(800, 0.5), np.zeros(8000)])
-    >>> active_rms(speech)
-    0.5
-    """
-    wave = np.asarray(wave, dtype=np.float64)
-    whole = wave[: len(wave) // frame * frame].reshape(-1, frame)
-    if len(whole) == 0:
-        whole = wave[None]
-    power = np.mean(whole**2, axis=1)
-    active = power > power.max() * 10 ** (-range_db / 10)
-    return float(np.sqrt(power[active].mean())) if active.any() else 0.0
-
-
-def mix_sources(waves, rms, level_db):
-    """Brings sources to their levels and adds them.
-
-    Arguments
-    ---------
-    waves : np.ndarray
-        [T, S] float32.
-    rms : sequence of float
-        [S] active RMS of the whole utterances; a silent one (0) stays as is.
-    level_db : sequence of float
-        [S] levels over the reference level, in dB.
-
-    Returns
-    -------
-    (np.ndarray, np.ndarray)
-        The mixture [T] and the scaled sources [T, S], float32; they are
-        lowered together if one would exceed 0.9 of full scale.
-
-    Example
-    -------
-    >>> mix, sources = mix_sources(np.ones((4, 2), np.float32), [1, 1], [0, 0])
-    >>> bool(np.allclose(mix, sources.sum(axis=1)))
-    True
-    """
-    gains = [
-        REFERENCE_RMS * 10 ** (level / 20) / value if value > 0 else 1.0
-        for value, level in zip(rms, level_db, strict=True)
-    ]
-    sources = waves * np.asarray(gains, dtype=np.float32)
-    mix = sources.sum(axis=1)
-    peak = max(np.abs(mix).max(), np.abs(sources).max())
-    if peak > PEAK:
-        mix, sources = mix * (PEAK / peak), sources * (PEAK / peak)
-    return mix.astype(np.float32), sources.astype(np.float32)

@@ -11,9 +11,10 @@ import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.data_pipeline import provides, takes
 
+from avsep_sb.dataio.draws import SharedEpoch
 from avsep_sb.dataio.items import ItemReader
 from avsep_sb.dataio.manifest import check_manifest, columns
-from avsep_sb.dataio.mixing import Mixer, SharedEpoch
+from avsep_sb.dataio.mixing import Mixer
 from avsep_sb.errors import ConfigError
 
 _REQUIRED = (
