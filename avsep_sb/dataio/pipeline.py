@@ -102,7 +102,11 @@ the data pipeline needs: add it to the YAML file.
         _need(hparams, key)
     epoch = SharedEpoch()
     spf = _samples_per_frame(hparams)
-    # checked before any file is: a wrong number should cost no waiting
+    # numbers before files: a wrong one should cost no waiting
+    if not isinstance(hparams["seed"], int) or hparams["seed"] < 0:
+        raise ConfigError(
+            f"seed is {hparams['seed']!r} but must be a whole number >= 0."
+        )
     train_length = _signal_length(hparams, "training_signal_len", spf)
     valid_length = _signal_length(hparams, "valid_signal_len", 1)
     common = {
