@@ -1,0 +1,208 @@
+"""The one Brain that trains every separator of avsep_sb.
+
+It knows the batch (mixture, sources, mouth ROI), the loss, the schedule and
+the results of a run, and no model: ``modules.separator`` and, for models that
+see, ``modules.visual_frontend`` come from the YAML.
+
+Authors
+ * avsep_sb contributors
+"""
+
+import zlib
+
+import torch
+from speechbrain.core import Brain, Stage
+from speechbrain.nnet.schedulers import update_learning_rate
+from speechbrain.utils.distributed import (
+    ddp_barrier,
+    ddp_broadcast,
+    get_rank,
+    if_main_process,
+)
+from speechbrain.utils.logger import get_logger
+
+from avsep_sb.checkpoints import set_torn_checkpoints_aside
+from avsep_sb.errors import CheckpointError, ConfigError
+from avsep_sb.losses import si_snr, threshold_weights
+from avsep_sb.run_results import RunResults
+
+logger = get_logger(__name__)
+
+
+class AVSeparationBrain(Brain):
+    """Trains, validates and tests a separator under its shape contract.
+
+    The separator maps ``mix [B, T]`` and visual embeddings ``[B, S, Tv, C]``
+    to sources ``[B, T, S]``. The hyperparameters it reads are ``loss``,
+    ``loss_threshold``, ``lr_scheduler``, ``epoch_counter``, ``train_logger``,
+    ``sample_rate``, ``seed`` and, for the test, ``output_folder``,
+    ``test_metrics``, ``save_audio`` and ``n_audio_to_save``.
+
+    Arguments
+    ---------
+    *args, **kwargs
+        Those of :class:`speechbrain.core.Brain`.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if self.max_grad_norm <= 0:
+            # SpeechBrain would multiply the gradient by it: training ascends.
+            raise ConfigError(
+                f"max_grad_norm is {self.max_grad_norm}, but must be above 0; "
+                "give a large number to train without clipping."
+            )
+        self.train_set = None
+        self.test_run = None
+
+    def compute_forward(self, batch, stage):
+        """Separates the mixtures of a batch.
+
+        Arguments
+        ---------
+        batch : PaddedBatch
+            With ``mix_sig [B, T]`` and, for models with a front end,
+            ``lips [B, Tv, S, H, W]`` (uint8).
+        stage : Stage
+            Unused: the modules know whether they train.
+
+        Returns
+        -------
+        torch.Tensor
+            Estimated sources, ``[B, T, S]``.
+        """
+        batch = batch.to(self.device)
+        visual = None
+        if "visual_frontend" in self.modules:
+            # Items put time first so that PaddedBatch can pad it.
+            roi = batch.lips.data.transpose(1, 2)
+            visual = self.modules.visual_frontend(roi)
+        return self.modules.separator(batch.mix_sig.data, visual)
+
+    def compute_objectives(self, predictions, batch, stage):
+        """Scores the estimates against the targets.
+
+        Arguments
+        ---------
+        predictions : torch.Tensor
+            Estimated sources, ``[B, T, S]``.
+        batch : PaddedBatch
+            With ``sources [B, T, S]``, ``mix_sig`` and ``id``.
+        stage : Stage
+            Outside training the improvement over the mixture is collected,
+            in the test also a row of results for each utterance.
+
+        Returns
+        -------
+        torch.Tensor
+            The mean loss, a scalar.
+        """
+        target, lengths = batch.sources
+        # Losses in fp32: 16-bit sums over seconds of audio lose the dB.
+        estimate = predictions.float()
+        loss, estimate = self.hparams.loss(estimate, target, lengths)
+        if stage == Stage.TRAIN:
+            # Weighting instead of dropping keeps backward on every rank.
+            weights = threshold_weights(loss, self.hparams.loss_threshold)
+            return (loss * weights).sum() / weights.sum().clamp(min=1.0)
+        mix = batch.mix_sig.data.unsqueeze(-1).expand_as(target)
+        gain = si_snr(estimate, target, lengths) - si_snr(mix, target, lengths)
+        self.losses.extend(loss.tolist())
+        self.gains.extend(gain.mean(-1).tolist())
+        if stage == Stage.TEST:
+            self.test_run.add_batch(batch, estimate, lengths)
+        return loss.mean()
+
+    def on_fit_batch_start(self, batch, should_step):
+        """Ties the dropout of a step to (seed, epoch, step, rank).
+
+        A run that is killed and restarted then draws what it would have drawn.
+        """
+        key = f"{self.hparams.seed}|{self.epoch}|{self.step}|{get_rank() or 0}"
+        torch.manual_seed(zlib.crc32(key.encode()))
+
+    def on_fit_start(self):
+        """Sets torn checkpoints aside, then recovers the newest whole one."""
+        self._set_torn_checkpoints_aside()
+        super().on_fit_start()
+
+    def on_stage_start(self, stage, epoch=None):
+        """Empties the collected figures; tells the mixer the epoch."""
+        self.epoch = epoch
+        self.losses, self.gains = [], []
+        if stage == Stage.TRAIN and self.train_set is not None:
+            self.train_set.set_epoch(epoch)
+        if stage == Stage.TEST:
+            self.test_run = RunResults(
+                self.hparams.output_folder,
+                sample_rate=self.hparams.sample_rate,
+                metrics=self.hparams.test_metrics,
+                n_audio=self.hparams.n_audio_to_save
+                if self.hparams.save_audio
+                else 0,
+                writes=if_main_process(),
+            )
+
+    def on_stage_end(self, stage, stage_loss, epoch=None):
+        """Schedules, stops, logs and saves after each validation."""
+        if stage == Stage.TRAIN:
+            self.train_stats = {"loss": float(stage_loss)}
+            return
+        # Means per utterance, and one number for all ranks: schedules that
+        # see slightly different floats would part.
+        stats = ddp_broadcast(
+            {
+                "loss": sum(self.losses) / max(len(self.losses), 1),
+                "si-snr_i": sum(self.gains) / max(len(self.gains), 1),
+            }
+        )
+        if stage == Stage.VALID:
+            old_lr, new_lr = self.hparams.lr_scheduler(
+                [self.optimizer], epoch, stats["loss"]
+            )
+            update_learning_rate(self.optimizer, new_lr)
+            self.hparams.epoch_counter.update_metric(stats["loss"])
+            self.hparams.train_logger.log_stats(
+                stats_meta={"epoch": epoch, "lr": old_lr},
+                train_stats=self.train_stats,
+                valid_stats=stats,
+            )
+            # Plain floats: a tensor in the meta makes a folder unreadable.
+            self.checkpointer.save_and_keep_only(
+                meta={k: float(v) for k, v in stats.items()},
+                min_keys=["loss"],
+            )
+        else:
+            self.hparams.train_logger.log_stats(
+                stats_meta={
+                    "Epoch loaded": self.hparams.epoch_counter.current
+                },
+                test_stats=stats,
+            )
+            self.test_run.finish()
+
+    def on_evaluate_start(self, max_key=None, min_key=None):
+        """Loads the best checkpoint; without one there is nothing to test."""
+        self._set_torn_checkpoints_aside()
+        best = self.checkpointer.find_checkpoint(
+            max_key=max_key, min_key=min_key
+        )
+        if best is None:
+            raise CheckpointError(
+                f"There is no checkpoint in "
+                f"'{self.checkpointer.checkpoints_dir}' to test; train first, "
+                "or give the output_folder of a finished run."
+            )
+        super().on_evaluate_start(max_key=max_key, min_key=min_key)
+
+    def _set_torn_checkpoints_aside(self):
+        if if_main_process():
+            for name in set_torn_checkpoints_aside(
+                self.checkpointer.checkpoints_dir
+            ):
+                logger.warning(
+                    "Checkpoint %s was cut off while it was written; "
+                    "it is set aside and an older one is used.",
+                    name,
+                )
+        ddp_barrier()

@@ -1,0 +1,245 @@
+"""What all recipes share: finding and loading a YAML, then the whole run.
+
+A recipe's ``train.py`` keeps the steps a SpeechBrain user expects to see
+(load, experiment directory, preparation); building the datasets, training,
+testing and exporting are the same for every corpus and live here.
+
+Authors
+ * avsep_sb contributors
+"""
+
+import difflib
+from pathlib import Path
+
+import speechbrain as sb
+from hyperpyyaml import load_hyperpyyaml
+from ruamel.yaml import YAML, YAMLError
+from speechbrain.utils.distributed import (
+    ddp_barrier,
+    ddp_init_group,
+    if_main_process,
+)
+from speechbrain.utils.logger import get_logger
+from speechbrain.utils.run_opts import RunOptions
+
+from avsep_sb.brain import AVSeparationBrain
+from avsep_sb.dataio.pipeline import make_datasets
+from avsep_sb.errors import CheckpointError, ConfigError
+
+logger = get_logger(__name__)
+
+
+def find_hparams(path, script):
+    """Finds a YAML as given, beside the script, or at the repository root.
+
+    So ``python recipes/LRS2/train.py hparams/iianet.yaml`` means the same
+    file from the root, from the recipe's folder and from anywhere else.
+
+    Arguments
+    ---------
+    path : str or Path
+        What the user typed.
+    script : str or Path
+        The recipe's ``train.py``, at ``<root>/recipes/<corpus>/train.py``.
+
+    Returns
+    -------
+    str
+        The first of the three places that is a file.
+
+    Example
+    -------
+    >>> find_hparams("no.yaml", "/recipes/LRS2/train.py")
+    Traceback (most recent call last):
+    ...
+    avsep_sb.errors.ConfigError: There is no hyperparameter file 'no.yaml'...
+    """
+    script = Path(script).resolve()
+    places = [Path(path), script.parent / path, script.parents[2] / path]
+    for place in places:
+        if place.is_file():
+            return str(place)
+    raise ConfigError(
+        f"There is no hyperparameter file '{path}'; looked for "
+        + ", ".join(f"'{place}'" for place in places)
+        + ". The files that ship are in hparams/."
+    )
+
+
+def load_experiment(argv, dataset, script):
+    """Reads the command line and the YAML of a training run.
+
+    Arguments
+    ---------
+    argv : list of str
+        The YAML, then run options and overrides, SpeechBrain's way.
+    dataset : str
+        Name of the corpus; fills the YAML's ``dataset`` unless overridden.
+    script : str
+        ``__file__`` of the recipe's ``train.py``.
+
+    Returns
+    -------
+    hparams : dict
+        The loaded YAML.
+    run_opts : RunOptions
+        Device, precision, debug and so on.
+    hparams_file : str
+        The YAML that was found.
+    overrides : dict
+        What the command line changed.
+    """
+    if not argv or argv[0].startswith("-"):
+        raise ConfigError(
+            f"Name a hyperparameter file first: python {Path(script).name} "
+            "hparams/iianet.yaml --data_folder DIR"
+        )
+    hparams_file = find_hparams(argv[0], script)
+    _refuse_unknown_options(argv[1:], hparams_file)
+    _, run_opts, overrides = sb.parse_arguments([hparams_file, *argv[1:]])
+    overrides = {
+        "dataset": dataset,
+        **(YAML(typ="safe").load(overrides or "{}") or {}),
+    }
+    ddp_init_group(run_opts)
+    try:
+        with open(hparams_file, encoding="utf-8") as fin:
+            hparams = load_hyperpyyaml(fin, overrides)
+    except (YAMLError, KeyError, ValueError, TypeError, ImportError) as err:
+        what = str(err).strip("'\"").split("\n")[0]
+        if "PLACEHOLDER" in str(err):
+            what += " (give it on the command line, as in --data_folder DIR)"
+        raise ConfigError(f"'{hparams_file}' cannot be used: {what}") from err
+    return hparams, run_opts, hparams_file, overrides
+
+
+def _refuse_unknown_options(args, hparams_file):
+    """Names an unknown option, which argparse would swallow as a prefix."""
+    with open(hparams_file, encoding="utf-8") as fin:
+        keys = [
+            line.split(":")[0]
+            for line in fin
+            if line[:1].isalpha() and ":" in line
+        ]
+    known = [*keys, *RunOptions().as_dict()]
+    for arg in args:
+        name = arg[2:].split("=")[0]
+        if arg.startswith("--") and name not in known:
+            near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+            raise ConfigError(
+                f"'--{name}' is neither a key of '{hparams_file}' nor a run "
+                "option"
+                + (f"; did you mean --{' or --'.join(near)}?" if near else ".")
+            )
+
+
+def load_frontend_weights(hparams):
+    """Fills the visual front end from ``frontend_weights``, if it has one.
+
+    Arguments
+    ---------
+    hparams : dict
+        With ``modules`` and ``frontend_weights``: a file with our names, or
+        one in the layout of the published lip-reading checkpoints.
+    """
+    frontend = hparams["modules"].get("visual_frontend")
+    path = hparams.get("frontend_weights")
+    if frontend is None:
+        return
+    if path is None:
+        if getattr(frontend, "frozen", False):
+            raise ConfigError(
+                "The visual front end is frozen but has no weights: give "
+                "--frontend_weights FILE (see the README, 'Lip front end'), "
+                "or --freeze_frontend False to train it with the separator."
+            )
+        return
+    # Both readers import torch alone; training needs them only here.
+    from avsep_sb.inference.load import strict_load
+    from avsep_sb.inference.official import load_official, read_official_file
+
+    try:
+        strict_load(frontend, path)
+    except CheckpointError as ours:
+        try:
+            official = load_official(
+                read_official_file(path), model="lip_resnet"
+            )
+            frontend.load_state_dict(official.state_dict())
+        except (CheckpointError, RuntimeError):
+            raise ours from None
+    logger.info("Visual front end loaded from %s", path)
+
+
+def train_and_evaluate(hparams, run_opts):
+    """Trains, tests the best checkpoint, draws the curves and exports.
+
+    Leaves in ``output_folder``: ``train_log.txt``, ``test_results.csv``,
+    audio and spectrograms of the first test items, ``training_curves.png``
+    and ``pretrained/``, a folder for ``AVSeparation.from_hparams``.
+
+    Arguments
+    ---------
+    hparams : dict
+        A loaded training YAML.
+    run_opts : RunOptions or dict
+        SpeechBrain's run options.
+
+    Returns
+    -------
+    AVSeparationBrain
+        After the test, holding the best weights.
+    """
+    train, valid, test = make_datasets(hparams)
+    load_frontend_weights(hparams)
+    brain = AVSeparationBrain(
+        modules=hparams["modules"],
+        opt_class=hparams["optimizer"],
+        hparams=hparams,
+        run_opts=run_opts,
+        checkpointer=hparams["checkpointer"],
+    )
+    brain.train_set = train
+    # Copies: evaluate() writes into the dictionary that it is given.
+    brain.fit(
+        hparams["epoch_counter"],
+        train,
+        valid,
+        train_loader_kwargs={"shuffle": True, **hparams["dataloader_opts"]},
+        valid_loader_kwargs=dict(hparams["valid_dataloader_opts"]),
+    )
+    brain.evaluate(
+        test,
+        min_key="loss",
+        test_loader_kwargs=dict(hparams["valid_dataloader_opts"]),
+    )
+    if if_main_process():
+        finish_run(hparams, brain)
+    ddp_barrier()
+    return brain
+
+
+def finish_run(hparams, brain):
+    """Draws the training curves and writes the folder that loads.
+
+    Arguments
+    ---------
+    hparams : dict
+        The run's YAML.
+    brain : AVSeparationBrain
+        After ``evaluate``.
+    """
+    from avsep_sb.figures import training_curves
+    from avsep_sb.inference.export import export_pretrained
+
+    folder = Path(hparams["output_folder"])
+    log = Path(hparams["train_log"])
+    if log.is_file():
+        training_curves(log, folder / "training_curves.png")
+    if brain.debug and not brain.debug_persistently:
+        # Debug checkpoints lie in a folder that is about to vanish.
+        return
+    export_pretrained(
+        folder, folder / "pretrained", min_key="loss", overwrite=True
+    )
+
