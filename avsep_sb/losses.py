@@ -1,12 +1,7 @@
-"""Separation losses in dB that ignore padding and survive silence.
+"""Separation losses: the estimates in a fixed order, or in the best one.
 
-Three measures (SI-SNR, SNR, SD-SDR) and two ways to pair estimates with
-targets: in the order of the target speakers, or by the best permutation.
-
-Every measure is a ratio of two energies, and all energies follow from three
-numbers per pair: <e, t>, |e|^2 and |t|^2. They are summed in float64 whatever
-the precision of the training, so a pairwise matrix is one matrix product and
-the differences of energies stay exact beyond 100 dB.
+The measures they maximise are in :mod:`avsep_sb.measures` and may be taken
+from here too.
 
 Authors
  * avsep_sb contributors
@@ -19,248 +14,26 @@ import torch
 from scipy.optimize import linear_sum_assignment
 
 from avsep_sb.errors import ConfigError
+from avsep_sb.measures import audible, pairwise, sd_sdr, si_snr, snr
 
-# Ratios stay within +-100 dB: relative to the signals, so that a quiet signal
-# is measured like a loud one.
-_EPS = 1e-10
-# A signal is silent if removing its mean leaves less than rounding error.
-_SILENT_RELATIVE = 1e-12
-_SILENT_ABSOLUTE = 1e-30
+__all__ = [
+    "fixed_order",
+    "pairwise",
+    "pit",
+    "sd_sdr",
+    "si_snr",
+    "snr",
+    "threshold_weights",
+]
+
 # Above this, assignment is cheaper than trying all permutations.
 _MAX_EXHAUSTIVE = 3
 
 
-def _prepare(signal, lengths):
-    """float64, zero mean over the valid samples, and zero beyond them.
-
-    Returns the signal [B, T, S], its energy [B, S] and whether it is audible.
-    """
-    if signal.dim() != 3:
-        raise ValueError(
-            f"expected signals of shape [B, T, S], got {tuple(signal.shape)}"
-        )
-    signal = signal.double()
-    time = signal.shape[1]
-    if lengths is None:
-        count = float(time)
-    else:
-        count = torch.round(lengths.to(signal) * time)[:, None, None]
-        steps = torch.arange(time, device=signal.device)[None, :, None]
-        valid = steps < count
-        # where, not a product: what lies in the padding may be NaN.
-        signal = torch.where(valid, signal, 0.0)
-        count = count.clamp(min=1.0)
-    raw = signal.detach().square().sum(1)
-    signal = signal - signal.sum(1, keepdim=True) / count
-    if lengths is not None:
-        signal = torch.where(valid, signal, 0.0)
-    energy = signal.square().sum(1)
-    floor = _SILENT_RELATIVE * raw + _SILENT_ABSOLUTE
-    # Written so that a NaN signal is audible: it must not pass for silence.
-    audible = ~(energy.detach() <= floor)
-    return signal, energy, audible
-
-
-def _db(power, noise, reference):
-    """10 log10 of a ratio, kept finite relative to a reference energy."""
-    floor = _EPS * reference
-    # Rounding can push a vanishing difference of energies below zero.
-    power = power.clamp(min=0.0) + floor
-    noise = noise.clamp(min=0.0) + floor
-    return 10.0 * (torch.log10(power) - torch.log10(noise))
-
-
-def _snr_db(cross, est, tgt, est_audible):
-    return _db(tgt, est - 2.0 * cross + tgt, tgt)
-
-
-def _si_snr_db(cross, est, tgt, est_audible):
-    # A silent estimate has no direction to project on: it is scored as SNR
-    # (0 dB), which also gives it a gradient towards the target.
-    safe = torch.where(est_audible, est, 1.0)
-    projected = torch.where(est_audible, cross, 0.0).square() / tgt
-    scaled = _db(projected, safe - projected, safe)
-    return torch.where(
-        est_audible, scaled, _snr_db(cross, est, tgt, est_audible)
-    )
-
-
-def _sd_sdr_db(cross, est, tgt, est_audible):
-    return _db(cross.square() / tgt, est - 2.0 * cross + tgt, tgt)
-
-
-def _measure(formula, estimate, target, lengths, pairs=False):
-    """Applies a formula to matching sources, or to all pairs of sources."""
-    if (
-        estimate.shape[:2] != target.shape[:2]
-        or not pairs
-        and estimate.shape != target.shape
-    ):
-        raise ConfigError(
-            f"estimates {tuple(estimate.shape)} and targets "
-            f"{tuple(target.shape)} do not match: give both as [B, T, S] and "
-            "set the number of sources of the network to that of the data"
-        )
-    e, est, est_audible = _prepare(estimate, lengths)
-    t, tgt, tgt_audible = _prepare(target, lengths)
-    if pairs:
-        cross = e.transpose(1, 2) @ t
-        est, est_audible = est[:, :, None], est_audible[:, :, None]
-        tgt, tgt_audible = tgt[:, None, :], tgt_audible[:, None, :]
-    else:
-        cross = (e * t).sum(1)
-    # Nothing can be said about a silent target: 0 dB and no gradient. The
-    # energy is replaced first, since where() lets a NaN gradient through.
-    tgt = torch.where(tgt_audible, tgt, 1.0)
-    est_audible = est_audible.expand_as(cross)
-    value = formula(cross, est, tgt, est_audible)
-    return torch.where(tgt_audible, value, 0.0).to(torch.float32)
-
-
-def si_snr(estimate, target, lengths=None):
-    """Scale-invariant signal-to-noise ratio in dB (higher is better).
-
-    10 log10(|p|^2 / |e - p|^2) with p = <e, t> t / |t|^2, both signals with
-    zero mean over their valid samples (Le Roux et al. 2019, "SDR - half-baked
-    or well done?", also named SI-SDR). Limited to +-100 dB. A silent estimate
-    gets 0 dB as with :func:`snr`; a silent target 0 dB without a gradient.
-
-    Arguments
-    ---------
-    estimate : torch.Tensor
-        Estimated sources, [B, T, S].
-    target : torch.Tensor
-        Target sources, [B, T, S].
-    lengths : torch.Tensor
-        Valid part of each item relative to T, [B]; None for all of it.
-
-    Returns
-    -------
-    torch.Tensor
-        dB per item and source, [B, S], float32.
-
-    Example
-    -------
-    >>> target = torch.tensor([1.0, -1.0, 1.0, -1.0]).view(1, 4, 1)
-    >>> noise = torch.tensor([0.1, 0.1, -0.1, -0.1]).view(1, 4, 1)
-    >>> round(si_snr(3 * (target + noise), target).item(), 3)
-    20.0
-    """
-    return _measure(_si_snr_db, estimate, target, lengths)
-
-
-def snr(estimate, target, lengths=None):
-    """Signal-to-noise ratio in dB (higher is better), scale included.
-
-    10 log10(|t|^2 / |e - t|^2) of zero-mean signals; the training loss of the
-    released IIANet with its sign turned. A silent target gives 0 dB without
-    a gradient.
-
-    Arguments
-    ---------
-    estimate : torch.Tensor
-        Estimated sources, [B, T, S].
-    target : torch.Tensor
-        Target sources, [B, T, S].
-    lengths : torch.Tensor
-        Valid part of each item relative to T, [B]; None for all of it.
-
-    Returns
-    -------
-    torch.Tensor
-        dB per item and source, [B, S], float32.
-
-    Example
-    -------
-    >>> target = torch.tensor([1.0, -1.0, 1.0, -1.0]).view(1, 4, 1)
-    >>> round(snr(0.9 * target, target).item(), 3)
-    20.0
-    """
-    return _measure(_snr_db, estimate, target, lengths)
-
-
-def sd_sdr(estimate, target, lengths=None):
-    """Scale-dependent SDR in dB: SI-SNR's signal over SNR's noise.
-
-    10 log10(|p|^2 / |e - t|^2) of zero-mean signals, p as in :func:`si_snr`
-    (Le Roux et al. 2019, eq. 7).
-
-    Arguments
-    ---------
-    estimate : torch.Tensor
-        Estimated sources, [B, T, S].
-    target : torch.Tensor
-        Target sources, [B, T, S].
-    lengths : torch.Tensor
-        Valid part of each item relative to T, [B]; None for all of it.
-
-    Returns
-    -------
-    torch.Tensor
-        dB per item and source, [B, S], float32.
-
-    Example
-    -------
-    >>> target = torch.tensor([1.0, -1.0, 1.0, -1.0]).view(1, 4, 1)
-    >>> round(sd_sdr(0.5 * target, target).item(), 3)
-    0.0
-    """
-    return _measure(_sd_sdr_db, estimate, target, lengths)
-
-
-_FORMULAS = {si_snr: _si_snr_db, snr: _snr_db, sd_sdr: _sd_sdr_db}
-
-
-def pairwise(measure, estimate, target, lengths=None):
-    """The measure of every estimate against every target.
-
-    Arguments
-    ---------
-    measure : callable
-        :func:`si_snr`, :func:`snr` or :func:`sd_sdr`, which take one matrix
-        product; any other function with their signature is applied pair by
-        pair.
-    estimate : torch.Tensor
-        Estimated sources, [B, T, S_est].
-    target : torch.Tensor
-        Target sources, [B, T, S_tgt].
-    lengths : torch.Tensor
-        Valid part of each item relative to T, [B]; None for all of it.
-
-    Returns
-    -------
-    torch.Tensor
-        dB, [B, S_est, S_tgt]; differentiable.
-
-    Example
-    -------
-    >>> target = torch.randn(2, 800, 3)
-    >>> matrix = pairwise(snr, target.flip(-1), target)
-    >>> matrix.shape
-    torch.Size([2, 3, 3])
-    >>> matrix.argmax(1)[0].tolist()
-    [2, 1, 0]
-    """
-    # `!name:` in YAML wraps a function in a partial, even without arguments.
-    if isinstance(measure, functools.partial):
-        if not measure.args and not measure.keywords:
-            measure = measure.func
-    formula = _FORMULAS.get(measure)
-    if formula is not None:
-        return _measure(formula, estimate, target, lengths, pairs=True)
-    rows = [
-        measure(
-            estimate[..., i : i + 1].expand_as(target).clone(), target, lengths
-        )
-        for i in range(estimate.shape[-1])
-    ]
-    return torch.stack(rows, dim=1)
-
-
 def _mean_over_audible(value, target, lengths):
     """Mean over the sources that have a target to be compared with."""
-    audible = _prepare(target, lengths)[2].to(value.dtype)
-    return (value * audible).sum(1) / audible.sum(1).clamp(min=1.0)
+    weight = audible(target, lengths).to(value.dtype)
+    return (value * weight).sum(1) / weight.sum(1).clamp(min=1.0)
 
 
 def fixed_order(estimate, target, lengths=None, measure=si_snr):
