@@ -54,7 +54,12 @@ def run_or_explain(main, *args, **kwargs):
     try:
         return int(main(*args, **kwargs) or 0)
     except AVSepError as err:
-        print(f"error: {err}", file=sys.stderr)
+        # From a data worker the sentence comes as the last line of a traceback.
+        lines = str(err).strip().splitlines() or [type(err).__name__]
+        sentence = lines[-1].removeprefix(
+            f"{type(err).__module__}.{type(err).__name__}: "
+        )
+        print(f"error: {sentence}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
