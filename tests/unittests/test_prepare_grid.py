@@ -1,11 +1,11 @@
 """Proves that GRID is split by speaker and mixed by a seed of its own."""
 
 import pytest
-from utils.fake_corpora import fake_vision, load_prepare, write_video
 
 from avsep_sb.dataio.manifest import check_manifest
 from avsep_sb.dataio.mixture_lists import read_mixture_list
 from avsep_sb.errors import ConfigError, DataError
+from tests.utils.fake_corpora import fake_vision, load_prepare, write_video
 
 COUNTS = {"num_train": 6, "num_valid": 3, "num_test": 3}
 

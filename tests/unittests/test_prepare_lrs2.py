@@ -6,13 +6,13 @@ import csv
 import numpy as np
 import pytest
 import soundfile
-from utils.fake_corpora import fake_vision, load_prepare, write_video
 
 from avsep_sb.dataio.levels import active_speech_level
 from avsep_sb.dataio.lips import read_lips
 from avsep_sb.dataio.manifest import check_manifest, read_manifest
 from avsep_sb.dataio.mixture_lists import ListedMixture, mixture_name
 from avsep_sb.errors import ConfigError, DataError
+from tests.utils.fake_corpora import fake_vision, load_prepare, write_video
 
 IDS = {"tr": ("59", "60", "61"), "cv": ("63", "64"), "tt": ("65", "66")}
 
