@@ -92,6 +92,13 @@ def read_train_log(path):
     return curves
 
 
+def _with_unit(name, names):
+    """The label of a quantity; a loss is in dB where an SNR is logged too."""
+    ratios = [n for n in names if "snr" in n or "sdr" in n]
+    in_db = name in ratios or (name == "loss" and ratios)
+    return f"{name} [dB]" if in_db else name
+
+
 def training_curves(train_log_path, out_png):
     """Draws every number of a training log over the epochs.
 
@@ -150,7 +157,7 @@ def training_curves(train_log_path, out_png):
             panel.set_yscale("log")
             panel.set_ylabel("learning rate")
         else:
-            panel.set_ylabel(f"{name} [dB]")
+            panel.set_ylabel(_with_unit(name, names))
             panel.legend()
     panels[-1].set_xlabel("epoch")
     panels[-1].xaxis.get_major_locator().set_params(integer=True)

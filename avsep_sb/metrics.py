@@ -200,5 +200,6 @@ def plain_sdr(estimate, target):
     """
     e = np.asarray(estimate, np.float64)
     t = np.asarray(target, np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return 10 * np.log10((t**2).sum(0) / ((e - t) ** 2).sum(0))
+    energy = np.where(t.any(0), (t**2).sum(0), _NAN)
+    with np.errstate(divide="ignore"):
+        return 10 * np.log10(energy / ((e - t) ** 2).sum(0))
