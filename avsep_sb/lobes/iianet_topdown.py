@@ -6,11 +6,8 @@ Authors
 
 from torch import nn
 
-from avsep_sb.lobes.iianet_blocks import (
-    IntraAttention,
-    SimpleIntraAttention,
-    resize,
-)
+from avsep_sb.lobes.iianet_blocks import IntraAttention, SimpleIntraAttention
+from avsep_sb.lobes.resize import resize
 
 LOCAL_KERNEL = 5
 

@@ -4,7 +4,6 @@ Authors
  * avsep_sb contributors
 """
 
-import torch
 import torch.nn.functional as F
 from torch import nn
 
@@ -33,7 +32,7 @@ class WaveCodec(nn.Module):
     >>> codec = WaveCodec(16, 4, 9)
     >>> frames = codec.encode(torch.rand(2, 1001))
     >>> frames.shape
-    torch.Size([2, 9, 259])
+    torch.Size([2, 9, 258])
     >>> codec.decode(frames[:, None], 1001).shape
     torch.Size([2, 1, 1001])
     """
