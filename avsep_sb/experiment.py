@@ -154,13 +154,16 @@ def load_frontend_weights(hparams):
                 "or --freeze_frontend False to train it with the separator."
             )
         return
-    # Both readers import torch alone; training needs them only here.
     from avsep_sb.inference.load import strict_load
-    from avsep_sb.inference.official import load_official, read_official_file
 
     try:
         strict_load(frontend, path)
     except CheckpointError as ours:
+        from avsep_sb.inference.official import (
+            load_official,
+            read_official_file,
+        )
+
         try:
             official = load_official(
                 read_official_file(path), model="lip_resnet"

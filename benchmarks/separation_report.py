@@ -28,7 +28,7 @@ from avsep_sb.dataio.manifest import check_manifest, columns
 from avsep_sb.errors import run_or_explain
 from avsep_sb.inference.separation import AVSeparation
 from avsep_sb.losses import pit, si_snr
-from avsep_sb.metrics import confidence95
+from avsep_sb.results import confidence95
 
 COLUMNS = "ID av_si_snri audio_si_snri gap swap_right".split()
 

@@ -1,0 +1,148 @@
+"""Turns a training run into a folder that ``from_hparams`` loads.
+
+Authors
+ * avsep_sb contributors
+"""
+
+import pydoc
+from pathlib import Path
+
+import yaml
+
+from avsep_sb.errors import CheckpointError, ConfigError
+from avsep_sb.inference.folder import write_pretrained_folder, yaml_object
+from avsep_sb.inference.load import strict_load
+
+CARD = """\
+# {title}
+
+A separator trained with avsep_sb: {dataset}, `{yaml}`.
+
+- Best checkpoint: {meta}
+- Sample rate {sample_rate} Hz, video {video_fps} frames per second,
+  trained on mixtures of {num_spks} speakers.
+- Scores of the test set are in the run's `test_results.csv`.
+
+```python
+from avsep_sb.inference.separation import AVSeparation
+model = AVSeparation.from_hparams("<this folder>")
+```
+"""
+
+
+class _ObjectLoader(yaml.SafeLoader):
+    """Reads a HyperPyYAML file without building anything."""
+
+
+def _construct(loader, suffix, node):
+    if isinstance(node, yaml.MappingNode):
+        return (suffix, loader.construct_mapping(node, deep=True))
+    return (suffix, {})
+
+
+_ObjectLoader.add_multi_constructor("!new:", _construct)
+_ObjectLoader.add_multi_constructor("!", _construct)
+
+
+def read_run(output_folder):
+    """Reads the resolved YAML of a run; its objects as (class, arguments).
+
+    Arguments
+    ---------
+    output_folder : str or Path
+        With the ``hyperparams.yaml`` of ``create_experiment_directory``.
+
+    Returns
+    -------
+    dict
+        Top-level keys.
+    """
+    path = Path(output_folder) / "hyperparams.yaml"
+    if not path.is_file():
+        raise CheckpointError(
+            f"'{path}' is missing: '{output_folder}' is not the output "
+            "folder of a training run."
+        )
+    run = yaml.load(path.read_text(encoding="utf-8"), Loader=_ObjectLoader)
+    for key in ("separator", "save_folder", "sample_rate", "num_spks"):
+        if key not in run:
+            raise ConfigError(f"'{path}' has no key '{key}' to export.")
+    return run
+
+
+def _best(save_folder, key):
+    """Newest checkpoint with the smallest number under ``key``."""
+    best = None
+    for folder in sorted(Path(save_folder).glob("CKPT+*")):
+        meta = folder / "CKPT.yaml"
+        meta = yaml.safe_load(meta.read_text()) if meta.is_file() else {}
+        if key in meta and (best is None or meta[key] <= best[1][key]):
+            best = (folder, meta)
+    if best is None:
+        raise CheckpointError(
+            f"No checkpoint in '{save_folder}' has a '{key}' to choose by; "
+            "train for at least one epoch first."
+        )
+    return best
+
+
+def export_pretrained(
+    output_folder, dest, min_key="loss", card=None, overwrite=False
+):
+    """Writes the best checkpoint of a run as a pretrained folder.
+
+    Arguments
+    ---------
+    output_folder : str or Path
+        The run.
+    dest : str or Path
+        The folder to write, whole or not at all.
+    min_key : str
+        Number in the checkpoints' meta whose smallest value wins.
+    card : str, optional
+        Model card in Markdown; a short one is written without it.
+    overwrite : bool
+        Replace a pretrained folder that is there.
+
+    Returns
+    -------
+    pathlib.Path
+        ``dest``.
+    """
+    run = read_run(output_folder)
+    folder, meta = _best(Path(output_folder) / "save", min_key)
+    modules, texts = {}, {}
+    for name in ("separator", "visual_frontend"):
+        modules[name] = texts[name] = None
+        if name not in run:
+            continue
+        target, arguments = run[name]
+        if name == "visual_frontend":
+            arguments = {**arguments, "frozen": True}
+        module = pydoc.locate(target)(**arguments)
+        strict_load(module, folder / f"{name}.ckpt")
+        modules[name], texts[name] = module, yaml_object(target, arguments)
+    if card is None:
+        card = CARD.format(
+            title=run.get("experiment_name", "separator"),
+            dataset=run.get("dataset", "a corpus"),
+            yaml=f"{run.get('experiment_name', 'separator')}.yaml",
+            meta=", ".join(
+                f"{k} {v:.3f}" for k, v in meta.items() if k in ("loss",)
+            ),
+            sample_rate=run["sample_rate"],
+            video_fps=run.get("video_fps", 25),
+            num_spks=run["num_spks"],
+        )
+    return write_pretrained_folder(
+        dest,
+        modules["separator"],
+        modules["visual_frontend"],
+        texts["separator"],
+        texts["visual_frontend"],
+        card,
+        sample_rate=run["sample_rate"],
+        video_fps=run.get("video_fps", 25),
+        num_spks=run["num_spks"],
+        overwrite=overwrite,
+    )

@@ -1,0 +1,254 @@
+"""Pretrained separation: a mixture and faces in, one voice per face out.
+
+Authors
+ * avsep_sb contributors
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from speechbrain.dataio import audio_io
+from speechbrain.inference.interfaces import Pretrained
+
+from avsep_sb.errors import CheckpointError, DataError
+from avsep_sb.inference.lips import load_lips
+from avsep_sb.inference.voices import save_voices
+
+# Frames by which audio and video may disagree before it is a mistake.
+SLACK_FRAMES = 2
+
+
+class AVSeparation(Pretrained):
+    """Ready-to-use separator: ``AVSeparation.from_hparams(folder)``.
+
+    Arguments
+    ---------
+    *args, **kwargs
+        Those of :class:`speechbrain.inference.interfaces.Pretrained`.
+
+    Example
+    -------
+    >>> AVSeparation.from_hparams("no/such/folder")
+    Traceback (most recent call last):
+    ...
+    avsep_sb.errors.CheckpointError: 'no/such/folder' is not a folder with a...
+    """
+
+    HPARAMS_NEEDED = ["sample_rate", "video_fps", "num_spks"]
+    MODULES_NEEDED = ["separator"]
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        # SpeechBrain declares this list but does not look at it.
+        for name in self.MODULES_NEEDED:
+            if name not in self.mods:
+                raise CheckpointError(
+                    f"The model's hyperparams.yaml has no module '{name}'; "
+                    "it is not a folder of avsep_sb."
+                )
+
+    @classmethod
+    def from_hparams(cls, source, hparams_file="hyperparams.yaml", **kwargs):
+        """Loads a model from a folder or a hub.
+
+        Arguments
+        ---------
+        source : str or Path
+            A folder on disk, or a Hugging Face id ``owner/name``.
+        hparams_file : str
+            Name of the YAML inside it.
+        **kwargs
+            As in SpeechBrain: ``run_opts={"device": "cuda:0"}``,
+            ``overrides``, ``savedir`` and so on.
+
+        Returns
+        -------
+        AVSeparation
+            In evaluation mode, with frozen weights.
+        """
+        source = str(source)
+        if not (Path(source) / hparams_file).is_file():
+            # A mistyped folder would be looked up on a hub for half a minute.
+            looks_local = (
+                Path(source).exists()
+                or source.startswith((".", "/", "~"))
+                or source.count("/") != 1
+            )
+            if looks_local and "://" not in source:
+                raise CheckpointError(
+                    f"'{source}' is not a folder with a {hparams_file}; give "
+                    "the 'pretrained' folder of a run, or one that ships."
+                )
+        return super().from_hparams(source, hparams_file, **kwargs)
+
+    @property
+    def sees(self):
+        """bool: whether the model needs the mouths of the speakers."""
+        return "visual_frontend" in self.mods
+
+    def separate_batch(self, mix, lips=None, wav_lens=None):
+        """Separates mixtures.
+
+        Arguments
+        ---------
+        mix : torch.Tensor
+            Mixtures at the model's rate, ``[B, T]``.
+        lips : torch.Tensor
+            Mouth ROI of each face, ``[B, S, Tv, H, W]`` uint8 at the model's
+            frame rate (25 per second); None for an audio-only model.
+        wav_lens : torch.Tensor
+            Relative lengths ``[B]``; what lies beyond is zero in the result.
+
+        Returns
+        -------
+        torch.Tensor
+            Sources ``[B, T, S]`` float32 in the order of the faces, on the
+            scale of the mixture. ``DataError`` tells of NaN, of faces that a
+            model needs, and of audio and video of different durations.
+        """
+        mix = self._check_mix(mix)
+        length = mix.shape[1]
+        with torch.no_grad(), self.inference_ctx:
+            visual = None
+            if self.sees:
+                roi = self._check_lips(lips, mix).to(self.device)
+                visual = self.mods.visual_frontend(roi)
+            sources = self.mods.separator(mix.to(self.device), visual).float()
+        if wav_lens is not None:
+            stops = (wav_lens.to(self.device) * length).round()
+            inside = torch.arange(length, device=self.device) < stops[:, None]
+            sources = sources * inside.unsqueeze(-1)
+        return sources
+
+    def forward(self, mix, lips=None, wav_lens=None):
+        """The same as :meth:`separate_batch`."""
+        return self.separate_batch(mix, lips, wav_lens)
+
+    def separate_file(self, path, lips=None, savedir=None):
+        """Separates one audio file.
+
+        Arguments
+        ---------
+        path : str or Path
+            Audio of any rate and number of channels; channels are averaged.
+        lips : list
+            One per face: a ``.npz``/``.npy`` path, or an array
+            ``[Tv, H, W]`` uint8; None for an audio-only model.
+        savedir : str or Path
+            Where to keep a file fetched from elsewhere; not needed for a
+            path on disk.
+
+        Returns
+        -------
+        torch.Tensor
+            Sources ``[1, T, S]`` at the model's rate, never normalised.
+        """
+        mix = self.load_mixture(path, savedir)
+        rois = None
+        if lips is not None:
+            rois = load_lips(lips, self.hparams.video_fps)
+            rois = torch.from_numpy(rois).unsqueeze(0)
+        return self.separate_batch(mix.unsqueeze(0), rois)
+
+    def load_mixture(self, path, savedir=None):
+        """Reads audio as the model wants it.
+
+        Arguments
+        ---------
+        path : str or Path
+            Audio file.
+        savedir : str or Path
+            As in :meth:`separate_file`.
+
+        Returns
+        -------
+        torch.Tensor
+            Mono at the model's rate, ``[T]``.
+        """
+        if not Path(path).is_file() and savedir is None:
+            raise DataError(
+                f"The audio file '{path}' does not exist; check the path."
+            )
+        if savedir is not None:
+            return self.load_audio(str(path), savedir=str(savedir))
+        try:
+            signal, rate = audio_io.load(str(path), channels_first=False)
+        except (RuntimeError, OSError, ValueError) as err:
+            raise DataError(
+                f"'{path}' cannot be read as audio; convert it to wav or flac."
+            ) from err
+        if signal.numel() == 0:
+            raise DataError(f"'{path}' holds no audio.")
+        # The normalizer averages channels only when it also resamples.
+        mono = signal.float().mean(-1, keepdim=True)
+        return self.hparams.audio_normalizer(mono, rate)
+
+    def separate_video(self, path, **kwargs):
+        """Separates the voices of the faces in a video.
+
+        Arguments
+        ---------
+        path : str or Path
+            A video in which the faces stay in view.
+        **kwargs
+            Those of :func:`avsep_sb.inference.video.separate_video`.
+
+        Returns
+        -------
+        VideoResult
+            Sources ``[T, S]``, mouth ROIs and face tracks.
+        """
+        from avsep_sb.inference.video import separate_video
+
+        return separate_video(self, path, **kwargs)
+
+    def save_sources(self, sources, out_dir, stem="source", overwrite=False):
+        """Writes each source as a wav; see :func:`save_voices`."""
+        return save_voices(
+            sources, out_dir, stem, self.hparams.sample_rate, overwrite
+        )
+
+    def _check_mix(self, mix):
+        mix = torch.as_tensor(mix)
+        if mix.ndim != 2 or mix.shape[1] == 0:
+            raise DataError(
+                f"A batch of mixtures is [B, T], not {list(mix.shape)}; add "
+                "the missing dimension or average the channels."
+            )
+        mix = mix.float()
+        if not torch.isfinite(mix).all():
+            raise DataError(
+                "The mixture holds NaN or infinite samples; repair the audio."
+            )
+        return mix
+
+    def _check_lips(self, lips, mix):
+        if lips is None:
+            raise DataError(
+                "This model needs the mouths of the speakers: give lips "
+                "[B, S, Tv, H, W], or load an audio-only model."
+            )
+        lips = torch.as_tensor(np.asarray(lips) if isinstance(lips, list) else lips)
+        if lips.ndim != 5 or len(lips) != len(mix) or 0 in lips.shape:
+            raise DataError(
+                f"Mouth ROIs are [B, S, Tv, H, W] with B = {len(mix)}, not "
+                f"{list(lips.shape)}."
+            )
+        frames = lips.shape[2]
+        wanted = mix.shape[1] * self.hparams.video_fps / self.hparams.sample_rate
+        if abs(frames - wanted) > SLACK_FRAMES:
+            raise DataError(
+                f"The audio lasts {wanted / self.hparams.video_fps:.2f} s but "
+                f"there are {frames} video frames "
+                f"({frames / self.hparams.video_fps:.2f} s at "
+                f"{self.hparams.video_fps} per second); cut both to the same "
+                "time or convert the frame rate."
+            )
+        wanted = max(1, -int(-wanted // 1))
+        if frames < wanted:
+            last = lips[:, :, -1:].expand(-1, -1, wanted - frames, -1, -1)
+            lips = torch.cat([lips, last], 2)
+        return lips[:, :, :wanted]
+
+
