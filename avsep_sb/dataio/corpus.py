@@ -209,10 +209,16 @@ def write_splits(
                 f"{media_folder / 'failures.csv'}"
             )
         if len(usable) < len(mixtures):
+            effect = (
+                ""
+                if split == "train"
+                else (
+                    ": scores on it are not comparable with those of the whole"
+                )
+            )
             logger.warning(
                 f"{len(mixtures) - len(usable)} of {len(mixtures)} mixtures "
-                f"of {split} are left out: scores on it are not comparable "
-                "with those on the whole list"
+                f"of {split} are left out{effect}"
             )
         rows = mixture_rows(
             usable, sources, lambda path: portable_path(path, data_folder)
