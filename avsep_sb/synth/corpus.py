@@ -1,0 +1,155 @@
+"""Writes SynthAV, the corpus that avsep_sb generates: sounds and mouths.
+
+Layout: ``<root>/<split>/<speaker>/<utterance>.flac`` and ``.npz`` beside it
+(``data`` [Tv, 96, 96] uint8, ``viseme`` [Tv], ``opening`` [Tv]), and
+``<root>/utterances.csv``. Any size by one number, the same bytes for the same
+seed; a larger corpus contains the smaller one.
+
+Authors
+ * avsep_sb contributors
+"""
+
+import csv
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from tqdm import tqdm
+
+from avsep_sb.dataio.parallel import outcomes
+from avsep_sb.errors import DataError
+from avsep_sb.synth.utterance import SAMPLE_RATE, make_utterance, render_roi
+from avsep_sb.synth.voices import all_speakers
+
+FIELDS = ("ID", "split", "spk", "text", "duration")
+
+
+def generate(out_dir, utts_per_speaker, seed=1234, workers=0, faces=False):
+    """Generates the corpus; what is there already is kept.
+
+    Arguments
+    ---------
+    out_dir : str or Path
+        Folder of the corpus.
+    utts_per_speaker : int
+        Size: 66 speakers say this many utterances of 3 to 4.5 s each.
+    seed : int
+        Seed of the corpus; the speakers are the same for all seeds.
+    workers : int
+        Processes; 0 works in this one.
+    faces : bool
+        Also write ``<utterance>.mp4``, the speaker's full face with sound.
+
+    Returns
+    -------
+    list of dict
+        The rows of ``utterances.csv``. ``DataError`` if the folder holds a
+        corpus of another seed, or if an utterance cannot be made.
+
+    Example
+    -------
+    >>> generate("corpus", 0)
+    Traceback (most recent call last):
+    ...
+    avsep_sb.errors.DataError: A corpus needs at least one utterance per...
+    """
+    if utts_per_speaker < 1:
+        raise DataError(
+            "A corpus needs at least one utterance per speaker, not "
+            f"{utts_per_speaker}."
+        )
+    root = Path(out_dir)
+    root.mkdir(parents=True, exist_ok=True)
+    _claim(root, seed)
+    jobs = [
+        (str(root), seed, index, number, faces)
+        for index in range(len(all_speakers()))
+        for number in range(utts_per_speaker)
+    ]
+    rows = []
+    done = outcomes(write_utterance, jobs, workers)
+    for outcome in tqdm(done, total=len(jobs), desc="SynthAV", unit="utt"):
+        if outcome.reason is not None:
+            raise DataError(
+                f"SynthAV stopped: {outcome.reason} What is finished stays; "
+                "run it again to go on."
+            )
+        rows.append(outcome.value)
+    rows.sort(key=lambda row: row["ID"])
+    text = io.StringIO()
+    writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    _write(root / "utterances.csv", text.getvalue().encode("utf-8"))
+    return rows
+
+
+def write_utterance(job):
+    """Makes and writes one utterance, unless it is there.
+
+    Arguments
+    ---------
+    job : (str, int, int, int, bool)
+        Folder of the corpus, seed, index of the speaker, number of the
+        utterance, and whether to write the face video.
+
+    Returns
+    -------
+    dict
+        Its row of ``utterances.csv``.
+    """
+    root, seed, index, number, faces = job
+    speaker = all_speakers()[index]
+    folder = Path(root) / speaker.split / speaker.name
+    folder.mkdir(parents=True, exist_ok=True)
+    utterance = make_utterance(seed, speaker, number)
+    npz = folder / f"{utterance.name}.npz"
+    flac = npz.with_suffix(".flac")
+    if not flac.exists():
+        sound = io.BytesIO()
+        soundfile.write(
+            sound, utterance.audio, SAMPLE_RATE, "PCM_16", format="FLAC"
+        )
+        _write(flac, sound.getvalue())
+    if not npz.exists():
+        arrays = io.BytesIO()
+        np.savez(
+            arrays,
+            data=render_roi(utterance),
+            viseme=utterance.viseme,
+            opening=utterance.tracks[:, 0].astype(np.float32),
+        )
+        _write(npz, arrays.getvalue())
+    video = npz.with_suffix(".mp4")
+    if faces and not video.exists():
+        from avsep_sb.synth.scene import write_scene
+
+        write_scene(video, [utterance])
+    return {
+        "ID": utterance.name,
+        "split": speaker.split,
+        "spk": speaker.name,
+        "text": utterance.text,
+        "duration": f"{len(utterance.audio) / SAMPLE_RATE:.6f}",
+    }
+
+
+def _claim(root, seed):
+    """One folder holds one seed: mixed corpora would be irreproducible."""
+    mark = root / "seed.txt"
+    if not mark.exists():
+        _write(mark, f"{seed}\n".encode())
+    elif mark.read_text().strip() != str(seed):
+        raise DataError(
+            f"'{root}' holds a corpus of seed {mark.read_text().strip()}, "
+            f"not {seed}; name another folder."
+        )
+
+
+def _write(path, data):
+    """The whole file or none."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_bytes(data)
+    os.replace(partial, path)
