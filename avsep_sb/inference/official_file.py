@@ -1,0 +1,211 @@
+"""Read the weights that other projects published, in any of their layouts.
+
+Four layouts of an IIANet file are known: the release's own dictionary, a
+bare state dict, a Lightning checkpoint (separator and lip net in one, told
+apart by prefix), and the parameter names from before the release. The lip
+reading weights come as ``{"model_state_dict": ...}`` with a temporal net
+which separation does not use.
+
+Authors
+ * avsep_sb contributors
+"""
+
+import pickle
+from pathlib import Path
+
+import torch
+from torch.torch_version import TorchVersion
+
+from avsep_sb.errors import CheckpointError
+
+PREFIXES = {"iianet": "audio_model.", "lip_resnet": "video_model."}
+
+# Names of the modules before the release -> in the release.
+OLD_NAMES = {
+    "mlp_avfusion": "InterA_T",
+    "concat_block": "InterA_B_A",
+    "video_concat": "InterA_B_V",
+}
+
+
+def load_content(path):
+    """Load a PyTorch file without running any code that it may hold.
+
+    Arguments
+    ---------
+    path : str or pathlib.Path
+        The file.
+
+    Returns
+    -------
+    dict
+        What the file holds, on the CPU. A CheckpointError is raised when
+        the file is missing, torn, or holds other objects than weights.
+
+    Example
+    -------
+    >>> load_content("missing.pth")
+    Traceback (most recent call last):
+        ...
+    avsep_sb.errors.CheckpointError: There is no checkpoint at missing.pth.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"There is no checkpoint at {path}.")
+    try:
+        # A fresh official file names the versions it was made with, and
+        # torch's own version is an object; it does nothing when made.
+        with torch.serialization.safe_globals([TorchVersion]):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as err:
+        raise CheckpointError(
+            f"{path} is no PyTorch checkpoint, or holds objects other than "
+            "weights, which are not loaded as they could run code: save its "
+            "state_dict alone and give that file."
+        ) from err
+    except Exception as err:
+        raise CheckpointError(
+            f"{path} cannot be read as a PyTorch checkpoint "
+            f"({type(err).__name__}): it is torn or of another kind, so "
+            "download it again."
+        ) from err
+    if not isinstance(content, dict):
+        raise CheckpointError(
+            f"{path} holds a {type(content).__name__} and not a dictionary "
+            "of weights: give a checkpoint file."
+        )
+    return content
+
+
+def read_official_file(path, model="iianet"):
+    """Read the weights of one model from a published file.
+
+    Arguments
+    ---------
+    path : str or pathlib.Path
+        A file in one of the four IIANet layouts, or the lip reading
+        weights.
+    model : str
+        ``"iianet"`` for the separator, ``"lip_resnet"`` for the lip net.
+
+    Returns
+    -------
+    dict
+        State dict with the names of the release. A CheckpointError is
+        raised when the file cannot be read or holds no such model.
+
+    Example
+    -------
+    >>> import os, tempfile
+    >>> tmp = tempfile.TemporaryDirectory()
+    >>> path = os.path.join(tmp.name, "lightning.ckpt")
+    >>> state = {"audio_model.ln.weight": torch.ones(9)}
+    >>> torch.save({"state_dict": state}, path)
+    >>> list(read_official_file(path))
+    ['ln.weight']
+    >>> tmp.cleanup()
+    """
+    state = find_state(load_content(path), model)
+    if not state:
+        raise CheckpointError(
+            f"{path} holds no weights of {model}: give another file."
+        )
+    return state
+
+
+def find_state(content, model="iianet"):
+    """Find the state dict of one model in what a file holds.
+
+    Arguments
+    ---------
+    content : dict
+        As of :func:`load_content`.
+    model : str
+        ``"iianet"`` or ``"lip_resnet"``.
+
+    Returns
+    -------
+    dict
+        State dict with the names of the release; empty when the file holds
+        the other model only.
+
+    Example
+    -------
+    >>> content = {"model_state_dict": {"tcn.a": torch.ones(1)}}
+    >>> find_state(content, "lip_resnet")
+    {}
+    """
+    state = content
+    for key in ("state_dict", "model_state_dict"):
+        if isinstance(content.get(key), dict):
+            state = content[key]
+            break
+    state = {
+        name: value
+        for name, value in state.items()
+        if isinstance(value, torch.Tensor)
+    }
+    if any(name.startswith(tuple(PREFIXES.values())) for name in state):
+        prefix = PREFIXES[model]
+        state = {
+            name.removeprefix(prefix): value
+            for name, value in state.items()
+            if name.startswith(prefix)
+        }
+    if model == "lip_resnet":
+        # The temporal net of the lip reader; separation takes the embedding
+        # from before it.
+        return {k: v for k, v in state.items() if "tcn" not in k}
+    return {rename(name): value for name, value in state.items()}
+
+
+def rename(name):
+    """Give a parameter's name in the release, from before it or from it.
+
+    Arguments
+    ---------
+    name : str
+        Name of a parameter.
+
+    Returns
+    -------
+    str
+        Its name in the release.
+
+    Example
+    -------
+    >>> rename("sm.mlp_avfusion.W_wav.conv.weight")
+    'sm.InterA_T.W_wav.conv.weight'
+    """
+    return ".".join(OLD_NAMES.get(part, part) for part in name.split("."))
+
+
+def read_num_blocks(path):
+    """Read the number of cycles that an official file states.
+
+    It cannot be told from the weights, as all cycles share them.
+
+    Arguments
+    ---------
+    path : str or pathlib.Path
+        The file.
+
+    Returns
+    -------
+    int or None
+        The number; None where the file does not state it (a file fresh from
+        training does not).
+
+    Example
+    -------
+    >>> import os, tempfile
+    >>> tmp = tempfile.TemporaryDirectory()
+    >>> path = os.path.join(tmp.name, "best_model.pth")
+    >>> torch.save({"model_args": {"num_blocks": 10}}, path)
+    >>> read_num_blocks(path)
+    10
+    >>> tmp.cleanup()
+    """
+    args = load_content(path).get("model_args")
+    value = args.get("num_blocks") if isinstance(args, dict) else None
+    return int(value) if isinstance(value, int) and value > 0 else None
