@@ -1,0 +1,352 @@
+"""Finds faces and five points on each: MTCNN in plain torch.
+
+The three networks are those of Zhang et al., "Joint Face Detection and
+Alignment using Multi-task Cascaded Convolutional Networks" (2016). Their
+weights are read from the ``mtcnn`` wheel (2 MB, MIT licence) without importing
+it, since it would need TensorFlow. Between two full detections the last
+network alone follows the faces, which is six times as fast.
+
+Authors
+ * avsep_sb contributors
+"""
+
+import importlib.util
+import os
+from collections import namedtuple
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from avsep_sb.errors import ConfigError
+
+Face = namedtuple("Face", ["score", "box", "points"])
+Face.__doc__ = """One face in one frame.
+
+Score in 0..1, box float32 [4] (left, top, right, bottom), and points float32
+[5, 2] (left eye, right eye, nose, left and right mouth corner as seen in the
+picture), in pixels.
+"""
+
+
+def read_weights():
+    """Reads the three networks' weights from the installed ``mtcnn`` wheel.
+
+    Returns
+    -------
+    dict
+        ``{"pnet" | "rnet" | "onet": list of torch.Tensor}`` in the order and
+        layout of TensorFlow. ``ConfigError`` is raised without the wheel.
+
+    Example
+    -------
+    >>> {name: len(w) for name, w in read_weights().items()}
+    {'pnet': 13, 'rnet': 16, 'onet': 21}
+    """
+    spec = importlib.util.find_spec("mtcnn")
+    if spec is None or spec.origin is None:
+        raise ConfigError(
+            "finding faces needs the weights in the mtcnn package: "
+            "pip install mtcnn"
+        )
+    import joblib  # comes with mtcnn
+
+    folder = os.path.join(os.path.dirname(spec.origin), "assets", "weights")
+    weights = {}
+    for name in ("pnet", "rnet", "onet"):
+        path = os.path.join(folder, name + ".lz4")
+        if not os.path.isfile(path):
+            raise ConfigError(
+                f"the installed mtcnn package lacks {name}.lz4: "
+                "pip install 'mtcnn>=1.0.0'"
+            )
+        weights[name] = [
+            torch.from_numpy(np.asarray(w, np.float32))
+            for w in joblib.load(path)
+        ]
+    return weights
+
+
+class FaceDetector:
+    """MTCNN: detects faces, and follows known ones with its last network.
+
+    Arguments
+    ---------
+    min_face : float
+        Smallest face side that is found, in pixels of the working frame.
+    working_side : int
+        Frames are reduced until their shorter side is at most this; points
+        and boxes are reported in pixels of the frame as given.
+    thresholds : tuple
+        Least scores of the three networks.
+    device : str or torch.device
+        Where the networks run.
+
+    Example
+    -------
+    >>> detector = FaceDetector()
+    >>> detector.detect(np.zeros((120, 160, 3), np.uint8))
+    []
+    """
+
+    def __init__(
+        self,
+        min_face=40.0,
+        working_side=480,
+        thresholds=(0.6, 0.7, 0.8),
+        device="cpu",
+    ):
+        self.min_face = min_face
+        self.working_side = working_side
+        self.thresholds = thresholds
+        self.device = torch.device(device)
+        self.weights = {
+            name: [_layout(w).to(self.device) for w in weights]
+            for name, weights in read_weights().items()
+        }
+
+    @torch.no_grad()
+    def detect(self, frame):
+        """Finds all faces of a frame.
+
+        Arguments
+        ---------
+        frame : np.ndarray
+            uint8 [H, W, 3], RGB.
+
+        Returns
+        -------
+        list of Face
+            Best score first.
+        """
+        image, scale = self._working_frame(frame)
+        boxes = self._propose(image)
+        if len(boxes):
+            boxes = self._screen(image, boxes)
+        if not len(boxes):
+            return []
+        return self._finish(image, boxes, scale)
+
+    @torch.no_grad()
+    def follow(self, frame, faces):
+        """Finds faces again that were seen in the frame before.
+
+        Arguments
+        ---------
+        frame : np.ndarray
+            uint8 [H, W, 3], RGB.
+        faces : list of Face
+            Faces of the frame before.
+
+        Returns
+        -------
+        list of Face
+            Those still there; two that have become one are reported once.
+        """
+        if not faces:
+            return []
+        image, scale = self._working_frame(frame)
+        boxes = torch.as_tensor(np.stack([face.box for face in faces]))
+        return self._finish(image, _square(boxes.to(image) * scale), scale)
+
+    def _working_frame(self, frame):
+        height, width = frame.shape[:2]
+        scale = min(1.0, self.working_side / min(height, width))
+        if scale < 1.0:
+            size = (round(width * scale), round(height * scale))
+            frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+        image = torch.from_numpy(frame.transpose(2, 0, 1)[None].copy())
+        return (image.to(self.device).float() - 127.5) / 128.0, scale
+
+    def _propose(self, image):
+        """First network, on a pyramid: coarse boxes."""
+        height, width = image.shape[2:]
+        scale, boxes, scores = 12.0 / self.min_face, [], []
+        while min(height, width) * scale >= 12:
+            size = (int(np.ceil(height * scale)), int(np.ceil(width * scale)))
+            shift, score = _pnet(
+                self.weights["pnet"], F.interpolate(image, size, mode="area")
+            )
+            y, x = torch.nonzero(
+                score[0] >= self.thresholds[0], as_tuple=True
+            )
+            if len(x):
+                # Each output cell saw 12 x 12 pixels at a stride of 2.
+                corner = torch.stack([x, y], 1).float() * 2 + 1
+                box = torch.cat([corner, corner + 11], 1) / scale
+                box = box + shift[0, :, y, x].T * _sides(box)
+                keep = _suppress(box, score[0, y, x], 0.5)
+                boxes.append(box[keep])
+                scores.append(score[0, y, x][keep])
+            scale *= 0.709  # halves the area
+        if not boxes:
+            return image.new_zeros(0, 4)
+        boxes, scores = torch.cat(boxes), torch.cat(scores)
+        return _square(boxes[_suppress(boxes, scores, 0.7)])
+
+    def _screen(self, image, boxes):
+        """Second network: rejects most boxes, corrects the others."""
+        shift, score = _rnet(self.weights["rnet"], _crop(image, boxes, 24))
+        keep = score >= self.thresholds[1]
+        boxes, score, shift = boxes[keep], score[keep], shift[keep]
+        if not len(boxes):
+            return boxes
+        boxes = boxes + shift * _sides(boxes)
+        return _square(boxes[_suppress(boxes, score, 0.7)])
+
+    def _finish(self, image, boxes, scale):
+        """Third network: final boxes, scores and the five points."""
+        shift, points, score = _onet(
+            self.weights["onet"], _crop(image, boxes, 48)
+        )
+        sides = _sides(boxes)
+        points = torch.stack(
+            [
+                boxes[:, :1] + points[:, :5] * sides[:, :1],
+                boxes[:, 1:2] + points[:, 5:] * sides[:, 1:2],
+            ],
+            -1,
+        )
+        boxes = boxes + shift * sides
+        keep = score >= self.thresholds[2]
+        boxes, points, score = boxes[keep], points[keep], score[keep]
+        if not len(boxes):
+            return []
+        keep = _suppress(boxes, score, 0.7, of_smaller=True)
+        return [
+            Face(
+                float(score[i]),
+                (boxes[i] / scale).cpu().numpy(),
+                (points[i] / scale).cpu().numpy(),
+            )
+            for i in keep
+        ]
+
+
+def find_faces(frames, detector=None, every=8):
+    """Faces of each frame of a video: detected now and then, else followed.
+
+    Arguments
+    ---------
+    frames : iterable of np.ndarray
+        uint8 [H, W, 3], RGB; read once, one at a time.
+    detector : FaceDetector or None
+        None makes one with its defaults.
+    every : int
+        A full detection each so many frames, and where a face was lost.
+
+    Yields
+    ------
+    list of Face
+        One list for each frame.
+
+    Example
+    -------
+    >>> list(find_faces([np.zeros((60, 60, 3), np.uint8)] * 2))
+    [[], []]
+    """
+    detector = detector or FaceDetector()
+    faces = []
+    for index, frame in enumerate(frames):
+        known = len(faces)
+        if index % every:
+            faces = detector.follow(frame, faces)
+        if index % every == 0 or len(faces) < known:
+            faces = detector.detect(frame)
+        yield faces
+
+
+def _layout(weight):
+    """TensorFlow kernels [H, W, in, out] to torch's [out, in, H, W]."""
+    return (
+        weight.permute(3, 2, 0, 1).contiguous() if weight.dim() == 4 else weight
+    )
+
+
+def _conv(x, weights, first):
+    """A convolution followed by its PReLU, weights ``first`` to first + 2."""
+    x = F.conv2d(x, weights[first], weights[first + 1])
+    return F.prelu(x, weights[first + 2].flatten())
+
+
+def _pool(x, size):
+    return F.max_pool2d(x, size, 2, ceil_mode=True)
+
+
+def _dense(x, weights, first):
+    return x @ weights[first] + weights[first + 1]
+
+
+def _flat(x):
+    # The weights were stored for width before height, channels last.
+    return x.permute(0, 3, 2, 1).reshape(len(x), -1)
+
+
+def _pnet(w, x):
+    x = _conv(_conv(_pool(_conv(x, w, 0), 2), w, 3), w, 6)
+    score = torch.softmax(F.conv2d(x, w[11], w[12]), 1)[:, 1]
+    return F.conv2d(x, w[9], w[10]), score
+
+
+def _rnet(w, x):
+    x = _conv(_pool(_conv(_pool(_conv(x, w, 0), 3), w, 3), 3), w, 6)
+    x = F.prelu(_dense(_flat(x), w, 9), w[11])
+    return _dense(x, w, 12), torch.softmax(_dense(x, w, 14), 1)[:, 1]
+
+
+def _onet(w, x):
+    x = _conv(_pool(_conv(_pool(_conv(x, w, 0), 3), w, 3), 3), w, 6)
+    x = _flat(_conv(_pool(x, 2), w, 9))
+    x = F.prelu(_dense(x, w, 12), w[14])
+    score = torch.softmax(_dense(x, w, 19), 1)[:, 1]
+    return _dense(x, w, 15), _dense(x, w, 17), score
+
+
+def _sides(boxes):
+    """Width, height, width, height of each box."""
+    return (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
+
+
+def _square(boxes):
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    half = (boxes[:, 2:] - boxes[:, :2]).amax(1, keepdim=True) / 2
+    return torch.cat([centre - half, centre + half], 1)
+
+
+def _crop(image, boxes, size):
+    """Cuts boxes out of an image; grey beyond its edges."""
+    height, width = image.shape[2:]
+    step = (torch.arange(size, device=image.device) + 0.5) / size
+    x = boxes[:, None, 0] + step * (boxes[:, None, 2] - boxes[:, None, 0])
+    y = boxes[:, None, 1] + step * (boxes[:, None, 3] - boxes[:, None, 1])
+    shape = (len(boxes), size, size)
+    grid = torch.stack(
+        [
+            (x / width * 2 - 1)[:, None].expand(shape),
+            (y / height * 2 - 1)[:, :, None].expand(shape),
+        ],
+        -1,
+    )
+    image = image.expand(len(boxes), -1, -1, -1)
+    return F.grid_sample(image, grid, align_corners=False)
+
+
+def _suppress(boxes, scores, threshold, of_smaller=False):
+    """Non-maximum suppression; indices kept, best first."""
+    boxes = boxes.cpu().numpy()
+    order = np.argsort(-scores.cpu().numpy(), kind="stable")
+    area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    keep = []
+    while len(order):
+        best, order = order[0], order[1:]
+        keep.append(best)
+        low = np.maximum(boxes[best, :2], boxes[order, :2])
+        high = np.minimum(boxes[best, 2:], boxes[order, 2:])
+        common = np.prod(np.clip(high - low, 0, None), axis=1)
+        if of_smaller:
+            whole = np.minimum(area[best], area[order])
+        else:
+            whole = area[best] + area[order] - common
+        order = order[common <= threshold * whole]
+    return torch.as_tensor(np.array(keep, np.int64))
