@@ -77,6 +77,30 @@ the path.
         ) from err
 
 
+def video_stream(container, path):
+    """The picture of a file; a cover picture does not count.
+
+    Arguments
+    ---------
+    container : av.container.InputContainer
+        The open file.
+    path : str or Path
+        Its name, for the message.
+
+    Returns
+    -------
+    av.VideoStream
+        ``VideoError`` is raised if there is none.
+    """
+    for stream in container.streams.video:
+        if not stream.disposition & av.stream.Disposition.attached_pic:
+            stream.thread_type = "AUTO"
+            return stream
+    raise VideoError(
+        f"{path}: has no video track; give a video that shows the speakers."
+    )
+
+
 def probe(path):
     """Reads the header, and the first frame for its rotation.
 
@@ -91,7 +115,7 @@ def probe(path):
         ``VideoError`` is raised for a file without a video stream.
     """
     with open_video(path) as container:
-        stream = _video_stream(container, path)
+        stream = video_stream(container, path)
         audio = container.streams.audio
         frame = next((f for _, f in _timed_frames(container, stream)), None)
         if frame is None:
@@ -180,7 +204,7 @@ def read_frames(path, fps=25):
         for a file without frames. A frame shown twice is the same object.
     """
     with open_video(path) as container:
-        stream = _video_stream(container, path)
+        stream = video_stream(container, path)
         slot, start, held, previous = 0, None, None, None
         length = 1.0 / fps
         for time, frame in _timed_frames(container, stream):
@@ -215,17 +239,6 @@ def _no_frames(path):
     )
 
 
-def _video_stream(container, path):
-    # A cover picture is a video stream of one frame: not what is meant.
-    for stream in container.streams.video:
-        if "attached_pic" not in str(stream.disposition):
-            stream.thread_type = "AUTO"
-            return stream
-    raise VideoError(
-        f"{path}: has no video track; give a video that shows the speakers."
-    )
-
-
 def _decoded(container, stream):
     """All frames of a stream; damaged packets are skipped, as players do."""
     damaged = 0
@@ -257,7 +270,7 @@ def _timed_frames(container, stream):
 
 
 def _first_frame_time(container, path):
-    stream = _video_stream(container, path)
+    stream = video_stream(container, path)
     first = next(_timed_frames(container, stream), None)
     if first is None:
         raise VideoError(_no_frames(path))

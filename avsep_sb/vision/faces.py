@@ -168,9 +168,7 @@ class FaceDetector:
             shift, score = _pnet(
                 self.weights["pnet"], F.interpolate(image, size, mode="area")
             )
-            y, x = torch.nonzero(
-                score[0] >= self.thresholds[0], as_tuple=True
-            )
+            y, x = torch.nonzero(score[0] >= self.thresholds[0], as_tuple=True)
             if len(x):
                 # Each output cell saw 12 x 12 pixels at a stride of 2.
                 corner = torch.stack([x, y], 1).float() * 2 + 1

@@ -2,8 +2,10 @@
 
 Each face is turned, scaled and moved onto a mean face by a similarity
 transform of its eyes and nose, and a 96 x 96 grey patch is cut around its
-mouth: the usual preparation for lip reading. All points are averaged over a
-centred window first, since a crop that trembles looks like speech.
+mouth: the usual preparation for lip reading. The points are averaged over
+centred windows first, since a crop that trembles looks like speech: a long
+one for angle and scale, a short one for the place of the mouth, which must
+keep up with a turning head.
 
 Authors
  * avsep_sb contributors
@@ -33,6 +35,7 @@ MEAN_FACE = np.array(
 )
 ROI_SIZE = 96
 SMOOTHING_FRAMES = 13
+CENTRE_FRAMES = 5
 
 
 def mouth_rois(path, max_faces=None, fps=25, detector=None, every=8):
@@ -102,7 +105,9 @@ def crop_mouths(frames, tracks):
     return rois
 
 
-def mouth_transforms(points, window=SMOOTHING_FRAMES):
+def mouth_transforms(
+    points, window=SMOOTHING_FRAMES, centre_window=CENTRE_FRAMES
+):
     """The transform of each frame that puts the mouth into the ROI.
 
     Arguments
@@ -110,7 +115,9 @@ def mouth_transforms(points, window=SMOOTHING_FRAMES):
     points : np.ndarray
         float [Tv, 5, 2]: eyes, nose, mouth corners, in pixels.
     window : int
-        Frames to average over, centred; odd.
+        Frames over which angle and scale are averaged; odd.
+    centre_window : int
+        Frames over which the mouth centre is averaged; odd.
 
     Returns
     -------
@@ -124,11 +131,12 @@ def mouth_transforms(points, window=SMOOTHING_FRAMES):
     >>> (transform[:, :2] @ mouth + transform[:, 2]).round(3)
     array([47.5, 47.5])
     """
-    points = smooth(np.asarray(points, np.float64), window)
+    points = np.asarray(points, np.float64)
+    centres = smooth(points[:, 3:].mean(1), centre_window)
     result = np.empty((len(points), 2, 3))
-    for index, now in enumerate(points):
-        matrix = similarity(now[:3], MEAN_FACE[:3])
-        mouth = matrix[:, :2] @ now[3:].mean(0) + matrix[:, 2]
+    for index, now in enumerate(smooth(points[:, :3], window)):
+        matrix = similarity(now, MEAN_FACE[:3])
+        mouth = matrix[:, :2] @ centres[index] + matrix[:, 2]
         # Pixel centres are integers, so the middle of 96 pixels is 47.5.
         matrix[:, 2] += (ROI_SIZE - 1) / 2 - mouth
         result[index] = matrix
@@ -222,21 +230,20 @@ def cut_roi(frame, transform):
     corners = corners @ inverse[:, :2].T + inverse[:, 2]
     height, width = frame.shape[:2]
     # Only the surroundings of the mouth are converted and reduced.
-    left, top = np.clip(np.floor(corners.min(0)) - 4, 0, [width - 2, height - 2])
-    right, bottom = np.clip(np.ceil(corners.max(0)) + 5, 2, [width, height])
-    right, bottom = max(right, left + 2), max(bottom, top + 2)
-    patch = frame[int(top) : int(bottom), int(left) : int(right)]
+    size = np.array([width, height])
+    low = np.clip(np.floor(corners.min(0)) - 4, 0, size - 2).astype(int)
+    high = np.clip(np.ceil(corners.max(0)) + 5, low + 2, size).astype(int)
+    patch = frame[low[1] : high[1], low[0] : high[0]]
     patch = cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY)
     transform = np.array(transform, np.float64)
-    transform[:, 2] += transform[:, :2] @ [left, top]
+    transform[:, 2] += transform[:, :2] @ low
     scale = np.hypot(transform[0, 0], transform[1, 0])
     if scale < 0.7:
         # Bilinear sampling of a large face would alias: average areas first.
-        size = np.maximum(np.round(np.array(patch.shape[::-1]) * scale), 2)
-        ratio = np.array(patch.shape[::-1]) / size
-        patch = cv2.resize(
-            patch, tuple(size.astype(int).tolist()), interpolation=cv2.INTER_AREA
-        )
+        whole = np.array(patch.shape[::-1])
+        size = np.maximum(np.round(whole * scale), 2).astype(int)
+        ratio = whole / size
+        patch = cv2.resize(patch, size.tolist(), interpolation=cv2.INTER_AREA)
         # Pixel centres: x_old = (x_new + 0.5) * ratio - 0.5.
         transform[:, 2] += transform[:, :2] @ (0.5 * ratio - 0.5)
         transform[:, :2] *= ratio

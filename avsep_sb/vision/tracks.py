@@ -147,7 +147,7 @@ def _continue_tracks(tracks, found, index, min_overlap):
         # The last box of each track, however long ago: faces come back.
         last = np.stack([t[max(t)].box for t in tracks])
         match = overlap(last, np.stack([face.box for face in found]))
-        for row, column in zip(*linear_sum_assignment(-match)):
+        for row, column in np.transpose(linear_sum_assignment(-match)):
             if match[row, column] >= min_overlap:
                 tracks[row][index] = found[column]
                 fresh.discard(column)
