@@ -17,15 +17,9 @@ import torch
 from torch.torch_version import TorchVersion
 
 from avsep_sb.errors import CheckpointError
+from avsep_sb.inference.iianet_keys import normalise_official
 
 PREFIXES = {"iianet": "audio_model.", "lip_resnet": "video_model."}
-
-# Names of the modules before the release -> in the release.
-OLD_NAMES = {
-    "mlp_avfusion": "InterA_T",
-    "concat_block": "InterA_B_A",
-    "video_concat": "InterA_B_V",
-}
 
 
 def load_content(path):
@@ -156,28 +150,7 @@ def find_state(content, model="iianet"):
         # The temporal net of the lip reader; separation takes the embedding
         # from before it.
         return {k: v for k, v in state.items() if "tcn" not in k}
-    return {rename(name): value for name, value in state.items()}
-
-
-def rename(name):
-    """Give a parameter's name in the release, from before it or from it.
-
-    Arguments
-    ---------
-    name : str
-        Name of a parameter.
-
-    Returns
-    -------
-    str
-        Its name in the release.
-
-    Example
-    -------
-    >>> rename("sm.mlp_avfusion.W_wav.conv.weight")
-    'sm.InterA_T.W_wav.conv.weight'
-    """
-    return ".".join(OLD_NAMES.get(part, part) for part in name.split("."))
+    return normalise_official(state)
 
 
 def read_num_blocks(path):

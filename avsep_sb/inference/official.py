@@ -1,0 +1,252 @@
+"""Make our modules from the weights that other projects published.
+
+A checkpoint that does not fit whole is refused, with the names that differ:
+weights that load in part separate like random ones, and nobody is told.
+
+Authors
+ * avsep_sb contributors
+"""
+
+import torch
+
+from avsep_sb.errors import CheckpointError
+from avsep_sb.inference.iianet_keys import (
+    infer_model_args,
+    official_to_ours,
+    ours_to_official,
+)
+from avsep_sb.inference.official_file import find_state, read_official_file
+from avsep_sb.lobes.iianet import IIANet
+from avsep_sb.lobes.lip_resnet import LipResNet
+
+__all__ = [
+    "cycles_of",
+    "infer_args",
+    "load_official",
+    "read_official_file",
+]
+
+# Audio-visual cycles of the release, which no argument of it changes.
+AV_CYCLES = 4
+RELEASE_BLOCKS = 16
+NAMES_SHOWN = 5
+
+
+def load_official(state_dict, model_args=None, model="iianet"):
+    """Make one of our modules from a published state dict.
+
+    Arguments
+    ---------
+    state_dict : dict
+        Names of the release (or older, or with the prefixes of a Lightning
+        checkpoint) to tensors; see :func:`read_official_file`.
+    model_args : dict, optional
+        Arguments of our module that the weights do not tell or that are to
+        differ: ``num_blocks`` (all cycles together, 16 if not given) for
+        IIANet; ``relu_type``, ``crop``, ``frozen`` for the lip net.
+    model : str
+        ``"iianet"`` or ``"lip_resnet"``.
+
+    Returns
+    -------
+    torch.nn.Module
+        In evaluation mode, filled. A CheckpointError names what is missing,
+        unexpected or of another shape; a ValueError is raised for an
+        unknown ``model``.
+
+    Example
+    -------
+    >>> net = IIANet(form="release", out_channels=8, in_channels=16,
+    ...     vpre_channels=12, vin_channels=4, num_av_cycles=2,
+    ...     num_audio_cycles=0, depth=3)
+    >>> state = ours_to_official(net.state_dict())
+    >>> copy = load_official(state, {"num_blocks": 2})
+    >>> torch.equal(copy.mask_conv.weight, net.mask_conv.weight)
+    True
+    """
+    if model not in ("iianet", "lip_resnet"):
+        raise ValueError(
+            f"model is {model!r}: choose 'iianet' or 'lip_resnet'."
+        )
+    state = find_state(state_dict, model)
+    module = build(infer_args(state, model_args, model), model)
+    if model == "lip_resnet":
+        check_fit(state, module.state_dict(), model)
+        module.load_state_dict(state)
+    else:
+        check_fit(state, ours_to_official(module.state_dict()), model)
+        module.load_state_dict(official_to_ours(state))
+    return module.eval()
+
+
+def infer_args(state, model_args=None, model="iianet"):
+    """Find the arguments of our module that fit a state dict.
+
+    Arguments
+    ---------
+    state : dict
+        Names of the release to tensors.
+    model_args : dict, optional
+        As in :func:`load_official`; they win over what the weights tell.
+    model : str
+        ``"iianet"`` or ``"lip_resnet"``.
+
+    Returns
+    -------
+    dict
+        Keyword arguments of our class.
+
+    Example
+    -------
+    >>> infer_args({}, {"crop": "release"}, "lip_resnet")
+    {'relu_type': 'relu', 'crop': 'release'}
+    """
+    given = dict(model_args or {})
+    if model == "lip_resnet":
+        # Only PReLU has weights; ReLU and swish cannot be told apart.
+        slopes = any(".relu1." in name for name in state)
+        return {"relu_type": "prelu" if slopes else "relu", **given}
+    num_blocks = given.pop("num_blocks", RELEASE_BLOCKS)
+    try:
+        args = infer_model_args(state)
+    except CheckpointError:
+        # Too little is there to tell the size: measured against the release
+        # itself, so that the names which are missing can be listed.
+        check_fit(state, ours_to_official(release_state()), model)
+        raise
+    return {**args, **cycles_of(num_blocks), **given}
+
+
+def cycles_of(num_blocks):
+    """Split the release's number of cycles into ours.
+
+    Arguments
+    ---------
+    num_blocks : int
+        All cycles, as the release counts them.
+
+    Returns
+    -------
+    dict
+        ``num_av_cycles`` (the first 4, or all if there are fewer) and
+        ``num_audio_cycles``. A CheckpointError is raised below 1.
+
+    Example
+    -------
+    >>> cycles_of(10)
+    {'num_av_cycles': 4, 'num_audio_cycles': 6}
+    """
+    if num_blocks < 1:
+        raise CheckpointError(
+            f"num_blocks is {num_blocks}: give the number of cycles that the "
+            "checkpoint was trained with, 1 or more."
+        )
+    av_cycles = min(AV_CYCLES, num_blocks)
+    return {
+        "num_av_cycles": av_cycles,
+        "num_audio_cycles": num_blocks - av_cycles,
+    }
+
+
+def build(args, model):
+    """Make an unfilled module, leaving the random state as it was.
+
+    Arguments
+    ---------
+    args : dict
+        Keyword arguments of the class.
+    model : str
+        ``"iianet"`` or ``"lip_resnet"``.
+
+    Returns
+    -------
+    torch.nn.Module
+        Our module. A CheckpointError is raised when the weights' shapes
+        belong to no model that the class can be.
+    """
+    with torch.random.fork_rng(devices=[]):
+        try:
+            if model == "lip_resnet":
+                return LipResNet(**args)
+            return IIANet(**args)
+        except (ValueError, ZeroDivisionError) as err:
+            raise CheckpointError(
+                f"No {model} has the arguments that the checkpoint's shapes "
+                f"tell: {err}"
+            ) from err
+
+
+def release_state():
+    """Give the names and shapes of the release's configuration.
+
+    Returns
+    -------
+    dict
+        Our names to tensors without values.
+    """
+    with torch.device("meta"):
+        return IIANet(form="release").state_dict()
+
+
+def check_fit(state, expected, model):
+    """Refuse a state dict that does not fit, with the names that differ.
+
+    Arguments
+    ---------
+    state : dict
+        Names of the release to tensors, from the file.
+    expected : dict
+        Names of the release to tensors, of the module.
+    model : str
+        For the message.
+
+    Example
+    -------
+    >>> check_fit({}, {"ln.bias": torch.ones(9)}, "iianet")
+    Traceback (most recent call last):
+        ...
+    avsep_sb.errors.CheckpointError: The checkpoint is not a whole iianet - ...
+    """
+    missing = [name for name in expected if name not in state]
+    unexpected = [name for name in state if name not in expected]
+    reshaped = [
+        f"{name} {tuple(state[name].shape)} instead of {tuple(value.shape)}"
+        for name, value in expected.items()
+        if name in state and state[name].shape != value.shape
+    ]
+    problems = [
+        f"{what}: {len(names)} ({some(names)})"
+        for what, names in (
+            ("missing keys", missing),
+            ("unexpected keys", unexpected),
+            ("keys of another shape", reshaped),
+        )
+        if names
+    ]
+    if problems:
+        raise CheckpointError(
+            f"The checkpoint is not a whole {model} - "
+            f"{', '.join(problems)}; give the complete file of that model."
+        )
+
+
+def some(names):
+    """List the first names of many.
+
+    Arguments
+    ---------
+    names : list
+        Strings.
+
+    Returns
+    -------
+    str
+        The first five, and "..." if there are more.
+
+    Example
+    -------
+    >>> some(["a", "b"])
+    'a, b'
+    """
+    more = ", ..." if len(names) > NAMES_SHOWN else ""
+    return ", ".join(names[:NAMES_SHOWN]) + more
