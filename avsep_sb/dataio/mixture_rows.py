@@ -12,7 +12,7 @@ import soundfile
 from tqdm import tqdm
 
 from avsep_sb.dataio.levels import active_speech_level
-from avsep_sb.dataio.mixture_lists import mixture_name
+from avsep_sb.dataio.mixture_names import mixture_name
 from avsep_sb.errors import DataError
 
 

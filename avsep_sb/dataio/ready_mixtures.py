@@ -15,7 +15,7 @@ from tqdm import tqdm
 from avsep_sb.dataio.audio import num_samples
 from avsep_sb.dataio.corpus import SPLITS, portable_path
 from avsep_sb.dataio.manifest import write_manifest
-from avsep_sb.dataio.mixture_lists import parse_mixture_name, speaker_of
+from avsep_sb.dataio.mixture_names import parse_mixture_name, speaker_of
 from avsep_sb.errors import DataError
 
 AUDIO = Path("audio", "wav16k", "min")

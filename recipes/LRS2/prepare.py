@@ -7,11 +7,8 @@ Authors
 from pathlib import Path
 
 from avsep_sb.dataio.corpus import SPLITS, open_splits, write_splits
-from avsep_sb.dataio.mixture_lists import (
-    check_known,
-    read_mixture_list,
-    speaker_of,
-)
+from avsep_sb.dataio.mixture_lists import check_known, read_mixture_list
+from avsep_sb.dataio.mixture_names import speaker_of
 from avsep_sb.dataio.ready_mixtures import (
     has_ready_mixtures,
     write_ready_splits,

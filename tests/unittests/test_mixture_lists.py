@@ -11,11 +11,10 @@ from avsep_sb.dataio.mixture_lists import (
     ListedMixture,
     check_known,
     make_mixture_list,
-    mixture_name,
-    parse_mixture_name,
     read_mixture_list,
     write_mixture_list,
 )
+from avsep_sb.dataio.mixture_names import mixture_name, parse_mixture_name
 from avsep_sb.dataio.mixture_rows import mixture_gains
 from avsep_sb.errors import DataError
 

@@ -10,7 +10,8 @@ import soundfile
 from avsep_sb.dataio.levels import active_speech_level
 from avsep_sb.dataio.lips import read_lips
 from avsep_sb.dataio.manifest import check_manifest, read_manifest
-from avsep_sb.dataio.mixture_lists import ListedMixture, mixture_name
+from avsep_sb.dataio.mixture_lists import ListedMixture
+from avsep_sb.dataio.mixture_names import mixture_name
 from avsep_sb.errors import ConfigError, DataError
 from tests.utils.fake_corpora import fake_vision, load_prepare, write_video
 
