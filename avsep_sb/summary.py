@@ -101,13 +101,15 @@ def load_model(path):
     return hparams
 
 
-def summarise(path):
+def summarise(path, with_frontend=True):
     """Measure the model of a YAML.
 
     Arguments
     ---------
     path : str or Path
         The YAML.
+    with_frontend : bool
+        Measure the visual front end too.
 
     Returns
     -------
@@ -130,7 +132,7 @@ def summarise(path):
         sample_rate=sample_rate,
     )
     frontend = hparams.get("visual_frontend")
-    if frontend is not None:
+    if with_frontend and frontend is not None:
         height, width = hparams.get("crop_size") or ROI_SIZE
         roi = torch.empty(1, 1, frames, height, width, device="meta")
         summary.frontend_parameters = count_parameters(frontend)
@@ -284,11 +286,10 @@ def main(argv=None):
         help="a Markdown table, also for a single file",
     )
     args = parser.parse_args(argv)
-    summaries = [summarise(path) for path in args.yaml]
-    if args.table or len(summaries) > 1:
-        print(table(summaries))
+    if args.table or len(args.yaml) > 1:
+        print(table([summarise(path, False) for path in args.yaml]))
     else:
-        print(describe(summaries[0]))
+        print(describe(summarise(args.yaml[0])))
     return 0
 
 
