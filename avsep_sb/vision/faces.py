@@ -1,17 +1,12 @@
-"""Finds faces and five points on each: MTCNN in plain torch.
+"""Finds faces and five points on each, frame by frame.
 
-The three networks are those of Zhang et al., "Joint Face Detection and
-Alignment using Multi-task Cascaded Convolutional Networks" (2016). Their
-weights are read from the ``mtcnn`` wheel (2 MB, MIT licence) without importing
-it, since it would need TensorFlow. Between two full detections the last
-network alone follows the faces, which is six times as fast.
+Now and then all three networks of MTCNN search the whole frame; in between
+the last one alone follows the faces, which is six times as fast.
 
 Authors
  * avsep_sb contributors
 """
 
-import importlib.util
-import os
 from collections import namedtuple
 
 import cv2
@@ -19,7 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from avsep_sb.errors import ConfigError
+from avsep_sb.vision import mtcnn
 
 Face = namedtuple("Face", ["score", "box", "points"])
 Face.__doc__ = """One face in one frame.
@@ -28,44 +23,6 @@ Score in 0..1, box float32 [4] (left, top, right, bottom), and points float32
 [5, 2] (left eye, right eye, nose, left and right mouth corner as seen in the
 picture), in pixels.
 """
-
-
-def read_weights():
-    """Reads the three networks' weights from the installed ``mtcnn`` wheel.
-
-    Returns
-    -------
-    dict
-        ``{"pnet" | "rnet" | "onet": list of torch.Tensor}`` in the order and
-        layout of TensorFlow. ``ConfigError`` is raised without the wheel.
-
-    Example
-    -------
-    >>> {name: len(w) for name, w in read_weights().items()}
-    {'pnet': 13, 'rnet': 16, 'onet': 21}
-    """
-    spec = importlib.util.find_spec("mtcnn")
-    if spec is None or spec.origin is None:
-        raise ConfigError(
-            "finding faces needs the weights in the mtcnn package: "
-            "pip install mtcnn"
-        )
-    import joblib  # comes with mtcnn
-
-    folder = os.path.join(os.path.dirname(spec.origin), "assets", "weights")
-    weights = {}
-    for name in ("pnet", "rnet", "onet"):
-        path = os.path.join(folder, name + ".lz4")
-        if not os.path.isfile(path):
-            raise ConfigError(
-                f"the installed mtcnn package lacks {name}.lz4: "
-                "pip install 'mtcnn>=1.0.0'"
-            )
-        weights[name] = [
-            torch.from_numpy(np.asarray(w, np.float32))
-            for w in joblib.load(path)
-        ]
-    return weights
 
 
 class FaceDetector:
@@ -102,8 +59,8 @@ class FaceDetector:
         self.thresholds = thresholds
         self.device = torch.device(device)
         self.weights = {
-            name: [_layout(w).to(self.device) for w in weights]
-            for name, weights in read_weights().items()
+            name: [w.to(self.device) for w in weights]
+            for name, weights in mtcnn.read_weights().items()
         }
 
     @torch.no_grad()
@@ -165,7 +122,7 @@ class FaceDetector:
         scale, boxes, scores = 12.0 / self.min_face, [], []
         while min(height, width) * scale >= 12:
             size = (int(np.ceil(height * scale)), int(np.ceil(width * scale)))
-            shift, score = _pnet(
+            shift, score = mtcnn.propose(
                 self.weights["pnet"], F.interpolate(image, size, mode="area")
             )
             y, x = torch.nonzero(score[0] >= self.thresholds[0], as_tuple=True)
@@ -185,7 +142,9 @@ class FaceDetector:
 
     def _screen(self, image, boxes):
         """Second network: rejects most boxes, corrects the others."""
-        shift, score = _rnet(self.weights["rnet"], _crop(image, boxes, 24))
+        shift, score = mtcnn.screen(
+            self.weights["rnet"], _crop(image, boxes, 24)
+        )
         keep = score >= self.thresholds[1]
         boxes, score, shift = boxes[keep], score[keep], shift[keep]
         if not len(boxes):
@@ -195,7 +154,7 @@ class FaceDetector:
 
     def _finish(self, image, boxes, scale):
         """Third network: final boxes, scores and the five points."""
-        shift, points, score = _onet(
+        shift, points, score = mtcnn.finish(
             self.weights["onet"], _crop(image, boxes, 48)
         )
         sides = _sides(boxes)
@@ -253,52 +212,6 @@ def find_faces(frames, detector=None, every=8):
         if index % every == 0 or len(faces) < known:
             faces = detector.detect(frame)
         yield faces
-
-
-def _layout(weight):
-    """TensorFlow kernels [H, W, in, out] to torch's [out, in, H, W]."""
-    return (
-        weight.permute(3, 2, 0, 1).contiguous() if weight.dim() == 4 else weight
-    )
-
-
-def _conv(x, weights, first):
-    """A convolution followed by its PReLU, weights ``first`` to first + 2."""
-    x = F.conv2d(x, weights[first], weights[first + 1])
-    return F.prelu(x, weights[first + 2].flatten())
-
-
-def _pool(x, size):
-    return F.max_pool2d(x, size, 2, ceil_mode=True)
-
-
-def _dense(x, weights, first):
-    return x @ weights[first] + weights[first + 1]
-
-
-def _flat(x):
-    # The weights were stored for width before height, channels last.
-    return x.permute(0, 3, 2, 1).reshape(len(x), -1)
-
-
-def _pnet(w, x):
-    x = _conv(_conv(_pool(_conv(x, w, 0), 2), w, 3), w, 6)
-    score = torch.softmax(F.conv2d(x, w[11], w[12]), 1)[:, 1]
-    return F.conv2d(x, w[9], w[10]), score
-
-
-def _rnet(w, x):
-    x = _conv(_pool(_conv(_pool(_conv(x, w, 0), 3), w, 3), 3), w, 6)
-    x = F.prelu(_dense(_flat(x), w, 9), w[11])
-    return _dense(x, w, 12), torch.softmax(_dense(x, w, 14), 1)[:, 1]
-
-
-def _onet(w, x):
-    x = _conv(_pool(_conv(_pool(_conv(x, w, 0), 3), w, 3), 3), w, 6)
-    x = _flat(_conv(_pool(x, 2), w, 9))
-    x = F.prelu(_dense(x, w, 12), w[14])
-    score = torch.softmax(_dense(x, w, 19), 1)[:, 1]
-    return _dense(x, w, 15), _dense(x, w, 17), score
 
 
 def _sides(boxes):

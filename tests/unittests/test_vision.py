@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from avsep_sb.errors import ConfigError, VideoError
-from avsep_sb.vision import faces as faces_module
+from avsep_sb.vision import mtcnn
 from avsep_sb.vision.decode import probe, read_audio, read_frames
 from avsep_sb.vision.encode import write_video
 from avsep_sb.vision.faces import Face, FaceDetector, find_faces
@@ -293,9 +293,7 @@ def test_no_face_ends_in_a_sentence(clip):
 
 
 def test_missing_wheel_is_named(monkeypatch):
-    monkeypatch.setattr(
-        faces_module.importlib.util, "find_spec", lambda name: None
-    )
+    monkeypatch.setattr(mtcnn.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match="pip install mtcnn"):
         FaceDetector()
 
