@@ -22,6 +22,7 @@ from avsep_sb.lobes.iianet_options import resolve_options
 from avsep_sb.lobes.iianet_topdown import PlainTopDown, TopDown
 from avsep_sb.lobes.iianet_wave import WaveCodec
 from avsep_sb.lobes.norms import GlobalLayerNorm
+from avsep_sb.lobes.spectral_codec import SpectralCodec
 
 AUDIO_KERNEL = 5
 VIDEO_KERNEL = 3
@@ -82,6 +83,10 @@ class IIANet(nn.Module):
         Rate in the FFN at the top.
     drop_path : float
         Chance that a residual branch at the top is left out in training.
+    codec : str
+        "learned" filters as in the paper, or "spectral": masks on spectra of
+        ``kernel_size`` samples, for models that a CPU can train; then
+        ``num_filters`` has no say.
 
     Example
     -------
@@ -115,6 +120,7 @@ class IIANet(nn.Module):
         control=None,
         dropout=0.1,
         drop_path=0.1,
+        codec="learned",
     ):
         super().__init__()
         options = resolve_options(
@@ -141,14 +147,21 @@ class IIANet(nn.Module):
         self.num_cycles = num_av_cycles + num_audio_cycles
         self.residual = form != "strict"
 
-        num_filters = options.num_filters
-        self.codec = WaveCodec(
-            kernel_size,
-            options.stride,
-            num_filters,
-            num_sources,
-            official_decoder,
-        )
+        if codec == "learned":
+            self.codec = WaveCodec(
+                kernel_size,
+                options.stride,
+                options.num_filters,
+                num_sources,
+                official_decoder,
+            )
+        elif codec == "spectral":
+            self.codec = SpectralCodec(kernel_size, options.stride)
+        else:
+            raise ValueError(
+                f'codec must be "learned" or "spectral", not {codec!r}.'
+            )
+        num_filters = self.codec.num_features
         self.encoder_norm = GlobalLayerNorm(num_filters)
         self.bottleneck = nn.Conv1d(num_filters, out_channels, 1)
         self.mask_act = nn.PReLU()
@@ -228,7 +241,9 @@ class IIANet(nn.Module):
             )
         num_batch, num_samples = mix.shape
         encoded = self.codec.encode(mix)
-        audio = self.bottleneck(self.encoder_norm(encoded))
+        audio = self.bottleneck(
+            self.encoder_norm(self.codec.features(encoded))
+        )
         video = None
         if not self.audio_only:
             video = self._embed(visual, visual_mask, num_batch)
@@ -237,8 +252,9 @@ class IIANet(nn.Module):
             audio = audio.repeat_interleave(faces, 0)
         audio = self.separate(audio, video)
         mask = torch.relu(self.mask_conv(self.mask_act(audio)))
-        mask = mask.reshape(num_batch, -1, *encoded.shape[1:])
-        waves = self.codec.decode(mask * encoded.unsqueeze(1), num_samples)
+        shape = (self.codec.num_features, encoded.shape[-1])
+        mask = mask.reshape(num_batch, -1, *shape)
+        waves = self.codec.decode(self.codec.mask(encoded, mask), num_samples)
         return waves.transpose(1, 2)
 
     def separate(self, audio, video=None):

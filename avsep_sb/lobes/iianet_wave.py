@@ -48,6 +48,7 @@ class WaveCodec(nn.Module):
         super().__init__()
         self.kernel_size = kernel_size
         self.stride = stride
+        self.num_features = num_filters
         self.joint = num_sources if official_decoder else 1
         make = {"stride": stride, "padding": kernel_size // 2, "bias": False}
         self.encoder = nn.Conv1d(1, num_filters, kernel_size, **make)
@@ -95,6 +96,38 @@ class WaveCodec(nn.Module):
         """
         mix = F.pad(mix, self.padding(mix.shape[-1]))
         return self.encoder(mix.unsqueeze(1))
+
+    def features(self, frames):
+        """Give what the network looks at: the frames themselves.
+
+        Arguments
+        ---------
+        frames : torch.Tensor
+            [B, num_filters, L]
+
+        Returns
+        -------
+        torch.Tensor
+            [B, num_filters, L]
+        """
+        return frames
+
+    def mask(self, frames, mask):
+        """Apply masks to the encoded mixture.
+
+        Arguments
+        ---------
+        frames : torch.Tensor
+            [B, num_filters, L]
+        mask : torch.Tensor
+            [B, S, num_filters, L]
+
+        Returns
+        -------
+        torch.Tensor
+            [B, S, num_filters, L]
+        """
+        return mask * frames.unsqueeze(1)
 
     def decode(self, frames, num_samples):
         """Turn masked frames into waveforms.

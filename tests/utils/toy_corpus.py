@@ -87,7 +87,6 @@ def toy_options(folder, output, manifests, epochs=2):
         "in_channels": 16,
         "video_channels": 8,
         "depth": 3,
-        "num_filters": 33,
         "n_audio_to_save": 1,
         "test_metrics": "[si-snr]",
     }
