@@ -15,6 +15,8 @@ import pytest
 import soundfile
 import torch
 
+from avsep_sb.cli import main
+from avsep_sb.commands import separate as separate_command
 from avsep_sb.errors import ConfigError
 from avsep_sb.inference.video import save_results, separate_video
 from avsep_sb.vision.decode import read_audio, read_frames
@@ -133,3 +135,42 @@ def test_earlier_results_are_safe_unless_told(result, tmp_path):
     assert own.read_text() == "mine"
     assert not (tmp_path / "face7.wav").exists(), "a face of another run"
     assert (tmp_path / "face2.wav").exists()
+
+
+def test_command_separates_good_videos_and_names_bad_ones(
+    composite, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(
+        separate_command, "load_separator", lambda *_: PlaceSeparator()
+    )
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(b"no video")
+    out = tmp_path / "out"
+    argv = ["separate", str(bad), str(composite), "--out", str(out)]
+    assert main([*argv, "--faces", "1"]) == 2
+    printed = capsys.readouterr()
+    assert f"error: {bad}" in printed.err and printed.err.count("\n") == 1
+    assert "1 face(s), 1.0 s" in printed.out
+    assert [p.name for p in out.iterdir()] == ["two"]
+    assert not (out / "two" / "face2.wav").exists()
+    # A second run refuses before it does any work; --overwrite is told.
+    assert main(argv) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert main(["separate", str(composite), *argv[3:], "--overwrite"]) == 0
+    assert (out / "two" / "face2.wav").exists()
+
+
+@pytest.mark.parametrize(
+    "options, word",
+    [
+        (["--faces", "0"], "--faces"),
+        (["--source", "no/such/folder"], "no/such/folder"),
+        (["--device", "abacus"], "abacus"),
+    ],
+)
+def test_command_explains_wrong_options(tmp_path, capsys, options, word):
+    out = tmp_path / "out"
+    assert main(["separate", "a.mp4", "--out", str(out), *options]) == 2
+    err = capsys.readouterr().err
+    assert word in err and err.startswith("error: ")
+    assert not out.exists()
