@@ -55,8 +55,9 @@ def run(*command, **kwargs):
 def pip_install(*args):
     """Installs into the venv, saying no more than what goes wrong."""
     run(
-        *(PYTHON, "-m", "pip", "install", "--quiet"),
-        *("--disable-pip-version-check", *args),
+        *(PYTHON, "-m", "pip", "install"),
+        # Twice: errors only. Once still warns of every index that is not there.
+        *("--quiet", "--quiet", "--disable-pip-version-check", *args),
     )
 
 
