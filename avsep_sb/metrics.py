@@ -7,17 +7,20 @@ Authors
  * avsep_sb contributors
 """
 
+import functools
 import math
 import warnings
 
 import fast_bss_eval
 import numpy as np
-import pesq as pesq_package
 import pystoi
 import torch
+from speechbrain.utils.logger import get_logger
 
 from avsep_sb.errors import ConfigError, DataError
 from avsep_sb.measures import si_snr
+
+logger = get_logger(__name__)
 
 METRICS = ("si-snr", "sdr", "pesq", "stoi")
 # The scores of each metric, in the order of SpeechBrain's result tables.
@@ -69,12 +72,27 @@ def _sdr(mix, estimate, target):
     return {"sdr": score, "sdr_i": score - before}
 
 
+@functools.cache
+def _pesq_package():
+    """The package, or None: it is compiled, which not every machine can."""
+    try:
+        import pesq
+    except ImportError:
+        logger.warning(
+            "There is no PESQ in the results: install a C compiler and Python's "
+            "headers, then 'pip install pesq'."
+        )
+        return None
+    return pesq
+
+
 def _pesq(estimate, target, sample_rate):
-    if not estimate.any():
+    package = _pesq_package()
+    if package is None or not estimate.any():
         return _NAN
     try:
-        return float(pesq_package.pesq(sample_rate, target, estimate, "wb"))
-    except (pesq_package.NoUtterancesError, pesq_package.BufferTooShortError):
+        return float(package.pesq(sample_rate, target, estimate, "wb"))
+    except (package.NoUtterancesError, package.BufferTooShortError):
         return _NAN
 
 
@@ -132,7 +150,7 @@ def score_utterance(mix, estimate, target, sample_rate, metrics=METRICS):
     dict
         A float per score. A score that is not defined (silent
         target, NaN in a signal, no utterance found by PESQ, too short for
-        STOI) is left out of the mean over voices, and NaN if none is left.
+        STOI, PESQ's package not installed) is left out of the mean over voices, and NaN if none is left.
 
     Example
     -------

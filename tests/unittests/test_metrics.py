@@ -4,6 +4,7 @@ Values against independent formulas, undefined scores as NaN and never a
 crash, intervals that cover, a table that survives an interrupted test.
 """
 
+import importlib.util
 import csv
 import math
 
@@ -42,7 +43,11 @@ def test_all_scores_of_a_good_estimate(scene):
     scores = score_utterance(mix, estimate, target, RATE)
     assert list(scores) == ALL
     assert all(isinstance(v, float) for v in scores.values())
-    assert 1.0 < scores["pesq"] < 4.65 and 0.5 < scores["stoi"] <= 1.0
+    assert 0.5 < scores["stoi"] <= 1.0
+    if importlib.util.find_spec("pesq"):
+        assert 1.0 < scores["pesq"] < 4.65
+    else:
+        assert math.isnan(scores["pesq"])
     worse = score_utterance(mix, np.stack([mix, mix], 1), target, RATE)
     assert worse["si-snr_i"] == pytest.approx(0, abs=1e-6)
     assert worse["sdr_i"] == pytest.approx(0, abs=1e-6)
