@@ -79,8 +79,8 @@ def _pesq_package():
         import pesq
     except ImportError:
         logger.warning(
-            "There is no PESQ in the results: install a C compiler and Python's "
-            "headers, then 'pip install pesq'."
+            "There is no PESQ in the results: install a C compiler and the "
+            "headers of Python, then 'pip install pesq'."
         )
         return None
     return pesq
@@ -150,7 +150,8 @@ def score_utterance(mix, estimate, target, sample_rate, metrics=METRICS):
     dict
         A float per score. A score that is not defined (silent
         target, NaN in a signal, no utterance found by PESQ, too short for
-        STOI, PESQ's package not installed) is left out of the mean over voices, and NaN if none is left.
+        STOI, pesq not installed) is left out of the mean over voices, and
+        NaN if none is left.
 
     Example
     -------

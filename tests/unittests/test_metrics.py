@@ -4,8 +4,8 @@ Values against independent formulas, undefined scores as NaN and never a
 crash, intervals that cover, a table that survives an interrupted test.
 """
 
-import importlib.util
 import csv
+import importlib.util
 import math
 
 import fast_bss_eval
