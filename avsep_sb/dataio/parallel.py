@@ -5,6 +5,8 @@ Authors
 """
 
 import multiprocessing
+import os
+import threading
 from collections import namedtuple
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -89,7 +91,24 @@ def _until_crash(function, waiting, suspects, workers, initializer):
 def _pool(workers, initializer):
     # Not fork: the parent may hold threads of torch, or a GPU.
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, context, initializer)
+    return ProcessPoolExecutor(workers, context, _start, (initializer,))
+
+
+def _start(initializer):
+    """Begins a worker, which is to end when its parent is killed.
+
+    Left to itself it would wait for work for ever, holding memory and the
+    pipes that the parent's own caller reads from.
+    """
+    parent = multiprocessing.parent_process()
+
+    def follow():
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+    if initializer is not None:
+        initializer()
 
 
 def _try(function, item):
