@@ -174,9 +174,7 @@ class AVSeparationBrain(Brain):
             )
         else:
             self.hparams.train_logger.log_stats(
-                stats_meta={
-                    "Epoch loaded": self.hparams.epoch_counter.current
-                },
+                stats_meta={"Epoch loaded": self.hparams.epoch_counter.current},
                 test_stats=stats,
             )
             self.test_run.finish()

@@ -22,7 +22,7 @@ def is_whole(folder):
     Arguments
     ---------
     folder : str or Path
-        A ``CKPT+...`` folder of :class:`speechbrain.utils.checkpoints.Checkpointer`.
+        A ``CKPT+...`` folder of SpeechBrain's Checkpointer.
 
     Returns
     -------
@@ -101,6 +101,4 @@ def set_torn_checkpoints_aside(checkpoints_dir):
 
 def _names(folder):
     # The train loader's state is there only in the middle of an epoch.
-    return [
-        p.name for p in folder.glob("*.ckpt") if "dataloader" not in p.name
-    ]
+    return [p.name for p in folder.glob("*.ckpt") if "dataloader" not in p.name]

@@ -245,4 +245,3 @@ def finish_run(hparams, brain):
     export_pretrained(
         folder, folder / "pretrained", min_key="loss", overwrite=True
     )
-

@@ -241,9 +241,7 @@ class IIANet(nn.Module):
             )
         num_batch, num_samples = mix.shape
         encoded = self.codec.encode(mix)
-        audio = self.bottleneck(
-            self.encoder_norm(self.codec.features(encoded))
-        )
+        audio = self.bottleneck(self.encoder_norm(self.codec.features(encoded)))
         video = None
         if not self.audio_only:
             video = self._embed(visual, visual_mask, num_batch)

@@ -34,7 +34,8 @@ class SpectralCodec(nn.Module):
     >>> spectra = codec.encode(mix)
     >>> spectra.shape, codec.features(spectra).shape
     (torch.Size([2, 66, 63]), torch.Size([2, 33, 63]))
-    >>> torch.allclose(codec.decode(spectra[:, None], 1001)[:, 0], mix, atol=1e-5)
+    >>> again = codec.decode(spectra[:, None], 1001)[:, 0]
+    >>> torch.allclose(again, mix, atol=1e-5)
     True
     """
 

@@ -1,4 +1,4 @@
-"""Proves that data, model, loss and Brain fit together: four mixtures are learnt.
+"""Proves that data, model, loss and Brain fit: four mixtures are learnt.
 
 On real GRID clips, through the project's own face pipeline; and on SynthAV,
 so that the proof stands without them.
@@ -83,7 +83,6 @@ def overfit(folder, sources, repeats=40):
         "horizontal_flip": False,
         "save_audio": False,
         "test_metrics": ["si-snr"],
-        
     }
     with open(ROOT / "hparams" / "iianet_synthav.yaml") as fin:
         hparams = load_hyperpyyaml(fin, overrides)
