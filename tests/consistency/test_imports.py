@@ -48,7 +48,8 @@ RULES = {
         *("avsep_sb.experiment", "avsep_sb.inference"),
     },
     "avsep_sb.synth": TRAINING | {"torch", "speechbrain", "avsep_sb.inference"},
-    "avsep_sb.inference": TRAINING,
+    "avsep_sb.inference": TRAINING | {"avsep_sb.commands"},
+    "avsep_sb.commands": {"avsep_sb.brain", "avsep_sb.experiment"},
 }
 # Allowed although a rule of the same module forbids the room around it.
 ALLOWED = {
