@@ -4,6 +4,7 @@ Authors
  * avsep_sb contributors
 """
 
+import inspect
 import pydoc
 from pathlib import Path
 
@@ -70,24 +71,33 @@ def read_run(output_folder):
     return run
 
 
-def _best(save_folder, key):
-    """Newest checkpoint with the smallest number under ``key``."""
+def _best(save_folder, min_key=None, max_key=None):
+    """Newest of the checkpoints whose number is the best."""
+    key, sign = (max_key, -1) if max_key else (min_key or "loss", 1)
     best = None
     for folder in sorted(Path(save_folder).glob("CKPT+*")):
         meta = folder / "CKPT.yaml"
-        meta = yaml.safe_load(meta.read_text()) if meta.is_file() else {}
-        if key in meta and (best is None or meta[key] <= best[1][key]):
+        meta = yaml.safe_load(meta.read_text()) if meta.is_file() else None
+        # A meta file that a killed run left empty reads as None.
+        if not isinstance(meta, dict) or key not in meta:
+            continue
+        if best is None or sign * meta[key] <= sign * best[1][key]:
             best = (folder, meta)
     if best is None:
         raise CheckpointError(
             f"No checkpoint in '{save_folder}' has a '{key}' to choose by; "
             "train for at least one epoch first."
         )
-    return best
+    return (*best, key)
 
 
 def export_pretrained(
-    output_folder, dest, min_key="loss", card=None, overwrite=False
+    output_folder,
+    dest,
+    min_key=None,
+    max_key=None,
+    card=None,
+    overwrite=False,
 ):
     """Writes the best checkpoint of a run as a pretrained folder.
 
@@ -97,8 +107,11 @@ def export_pretrained(
         The run.
     dest : str or Path
         The folder to write, whole or not at all.
-    min_key : str
-        Number in the checkpoints' meta whose smallest value wins.
+    min_key : str, optional
+        Number in the checkpoints' meta whose smallest value wins; "loss"
+        if neither key is given.
+    max_key : str, optional
+        Number whose largest value wins.
     card : str, optional
         Model card in Markdown; a short one is written without it.
     overwrite : bool
@@ -107,19 +120,33 @@ def export_pretrained(
     Returns
     -------
     pathlib.Path
-        ``dest``.
+        ``dest``. ``CheckpointError`` is raised for a folder without a run
+        or without a checkpoint, ``ConfigError`` for a ``dest`` in use.
     """
+    if min_key and max_key:
+        raise ConfigError("Give min_key or max_key to choose by, not both.")
     run = read_run(output_folder)
-    folder, meta = _best(Path(output_folder) / "save", min_key)
+    # The run's own save folder first: the YAML's goes stale when it moves.
+    saves = Path(output_folder) / "save"
+    if not saves.is_dir():
+        saves = Path(run["save_folder"])
+    folder, meta, key = _best(saves, min_key, max_key)
     modules, texts = {}, {}
     for name in ("separator", "visual_frontend"):
         modules[name] = texts[name] = None
         if name not in run:
             continue
         target, arguments = run[name]
-        if name == "visual_frontend":
+        make = pydoc.locate(target)
+        if make is None:
+            raise ConfigError(
+                f"The run's '{name}' is a '{target}', which cannot be "
+                "imported here; install the package it is in."
+            )
+        # Whatever it was in training: as a part of a model it is finished.
+        if "frozen" in inspect.signature(make).parameters:
             arguments = {**arguments, "frozen": True}
-        module = pydoc.locate(target)(**arguments)
+        module = make(**arguments)
         strict_load(module, folder / f"{name}.ckpt")
         modules[name], texts[name] = module, yaml_object(target, arguments)
     if card is None:
@@ -127,9 +154,7 @@ def export_pretrained(
             title=run.get("experiment_name", "separator"),
             dataset=run.get("dataset", "a corpus"),
             yaml=f"{run.get('experiment_name', 'separator')}.yaml",
-            meta=", ".join(
-                f"{k} {v:.3f}" for k, v in meta.items() if k in ("loss",)
-            ),
+            meta=f"validation {key} {meta[key]:.3f}",
             sample_rate=run["sample_rate"],
             video_fps=run.get("video_fps", 25),
             num_spks=run["num_spks"],

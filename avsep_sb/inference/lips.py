@@ -11,6 +11,9 @@ import numpy as np
 from avsep_sb.dataio.lips import read_lips
 from avsep_sb.errors import DataError
 
+# Frames by which faces, or audio and video, may differ before it is a mistake.
+SLACK_FRAMES = 2
+
 
 def load_lips(lips, fps=25):
     """Reads mouth ROIs, one per face.
@@ -39,13 +42,21 @@ def load_lips(lips, fps=25):
     ):
         lips = [lips]
     faces = [
-        read_lips(face, fps) if isinstance(face, (str, Path)) else face
+        read_lips(face, fps)
+        if isinstance(face, (str, Path))
+        else np.asarray(face)
         for face in lips
     ]
     if not faces:
         raise DataError("No mouth ROI was given; give one per face.")
+    for face in faces:
+        if face.ndim != 3 or face.dtype != np.uint8 or 0 in face.shape:
+            raise DataError(
+                f"A mouth ROI is {face.dtype} of shape {list(face.shape)}; "
+                "give grey uint8 frames [Tv, H, W], one array per face."
+            )
     lengths = [len(face) for face in faces]
-    if max(lengths) - min(lengths) > 2:
+    if max(lengths) - min(lengths) > SLACK_FRAMES:
         raise DataError(
             f"The faces have {lengths} frames; cut them to the same time."
         )

@@ -4,19 +4,19 @@ Authors
  * avsep_sb contributors
 """
 
+import math
+import re
 from pathlib import Path
 
-import numpy as np
 import torch
 from speechbrain.dataio import audio_io
+from speechbrain.dataio.preprocess import AudioNormalizer
 from speechbrain.inference.interfaces import Pretrained
 
 from avsep_sb.errors import CheckpointError, DataError
-from avsep_sb.inference.lips import load_lips
+from avsep_sb.inference.folder import FORMAT_VERSION
+from avsep_sb.inference.lips import SLACK_FRAMES, load_lips
 from avsep_sb.inference.voices import save_voices
-
-# Frames by which audio and video may disagree before it is a mistake.
-SLACK_FRAMES = 2
 
 
 class AVSeparation(Pretrained):
@@ -38,15 +38,28 @@ class AVSeparation(Pretrained):
     HPARAMS_NEEDED = ["sample_rate", "video_fps", "num_spks"]
     MODULES_NEEDED = ["separator"]
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        # SpeechBrain declares this list but does not look at it.
-        for name in self.MODULES_NEEDED:
-            if name not in self.mods:
+    def __init__(self, modules=None, hparams=None, **kwargs):
+        # SpeechBrain checks one of the two lists, and only after building.
+        for kind, needed, given in (
+            ("key", self.HPARAMS_NEEDED, hparams),
+            ("module", self.MODULES_NEEDED, modules),
+        ):
+            missing = [name for name in needed if name not in (given or {})]
+            if missing:
                 raise CheckpointError(
-                    f"The model's hyperparams.yaml has no module '{name}'; "
-                    "it is not a folder of avsep_sb."
+                    f"The model's hyperparams.yaml has no {kind} "
+                    f"{', '.join(missing)}; it is not a folder of avsep_sb."
                 )
+        if hparams.get("format_version", 1) > FORMAT_VERSION:
+            raise CheckpointError(
+                "The model's folder has format_version "
+                f"{hparams['format_version']}, but this avsep_sb reads up to "
+                f"{FORMAT_VERSION}; install a newer avsep_sb."
+            )
+        super().__init__(modules=modules, hparams=hparams, **kwargs)
+        if "audio_normalizer" not in hparams:
+            # SpeechBrain's default is 16 kHz, whatever the model's rate.
+            self.audio_normalizer = AudioNormalizer(hparams["sample_rate"])
 
     @classmethod
     def from_hparams(cls, source, hparams_file="hyperparams.yaml", **kwargs):
@@ -68,19 +81,23 @@ class AVSeparation(Pretrained):
             In evaluation mode, with frozen weights.
         """
         source = str(source)
-        if not (Path(source) / hparams_file).is_file():
+        if (Path(source) / hparams_file).is_file():
+            _check_weights(Path(source), hparams_file)
+            return super().from_hparams(source, hparams_file, **kwargs)
+        if _looks_local(source):
             # A mistyped folder would be looked up on a hub for half a minute.
-            looks_local = (
-                Path(source).exists()
-                or source.startswith((".", "/", "~"))
-                or source.count("/") != 1
+            raise CheckpointError(
+                f"'{source}' is not a folder with a {hparams_file}; give "
+                "the 'pretrained' folder of a run, or one that ships."
             )
-            if looks_local and "://" not in source:
-                raise CheckpointError(
-                    f"'{source}' is not a folder with a {hparams_file}; give "
-                    "the 'pretrained' folder of a run, or one that ships."
-                )
-        return super().from_hparams(source, hparams_file, **kwargs)
+        try:
+            return super().from_hparams(source, hparams_file, **kwargs)
+        except (OSError, ValueError) as err:
+            raise CheckpointError(
+                f"'{source}' is not a folder on this machine, and fetching "
+                f"it failed ({str(err).strip().splitlines()[0]}); check the "
+                "name and the network."
+            ) from err
 
     @property
     def sees(self):
@@ -115,10 +132,13 @@ class AVSeparation(Pretrained):
                 roi = self._check_lips(lips, mix).to(self.device)
                 visual = self.mods.visual_frontend(roi)
             sources = self.mods.separator(mix.to(self.device), visual).float()
+        # A bias in the model may make a hum out of digital silence.
+        sounds = (mix != 0).any(1).to(self.device)
+        sources = torch.where(sounds[:, None, None], sources, 0.0)
         if wav_lens is not None:
             stops = (wav_lens.to(self.device) * length).round()
             inside = torch.arange(length, device=self.device) < stops[:, None]
-            sources = sources * inside.unsqueeze(-1)
+            sources = torch.where(inside.unsqueeze(-1), sources, 0.0)
         return sources
 
     def forward(self, mix, lips=None, wav_lens=None):
@@ -166,12 +186,12 @@ class AVSeparation(Pretrained):
         torch.Tensor
             Mono at the model's rate, ``[T]``.
         """
-        if not Path(path).is_file() and savedir is None:
+        if not Path(path).is_file():
+            if savedir is not None or "://" in str(path):
+                return self.load_audio(str(path), savedir=savedir)
             raise DataError(
                 f"The audio file '{path}' does not exist; check the path."
             )
-        if savedir is not None:
-            return self.load_audio(str(path), savedir=str(savedir))
         try:
             signal, rate = audio_io.load(str(path), channels_first=False)
         except (RuntimeError, OSError, ValueError) as err:
@@ -180,9 +200,9 @@ class AVSeparation(Pretrained):
             ) from err
         if signal.numel() == 0:
             raise DataError(f"'{path}' holds no audio.")
-        # The normalizer averages channels only when it also resamples.
+        # Averaged first, so that only one channel is resampled.
         mono = signal.float().mean(-1, keepdim=True)
-        return self.hparams.audio_normalizer(mono, rate)
+        return self.audio_normalizer(mono.to(self.device), rate)
 
     def separate_video(self, path, **kwargs):
         """Separates the voices of the faces in a video.
@@ -229,26 +249,54 @@ class AVSeparation(Pretrained):
                 "This model needs the mouths of the speakers: give lips "
                 "[B, S, Tv, H, W], or load an audio-only model."
             )
-        lips = torch.as_tensor(np.asarray(lips) if isinstance(lips, list) else lips)
+        lips = torch.as_tensor(lips)
         if lips.ndim != 5 or len(lips) != len(mix) or 0 in lips.shape:
             raise DataError(
                 f"Mouth ROIs are [B, S, Tv, H, W] with B = {len(mix)}, not "
                 f"{list(lips.shape)}."
             )
-        frames = lips.shape[2]
-        wanted = mix.shape[1] * self.hparams.video_fps / self.hparams.sample_rate
-        if abs(frames - wanted) > SLACK_FRAMES:
+        if lips.is_floating_point() and not torch.isfinite(lips).all():
             raise DataError(
-                f"The audio lasts {wanted / self.hparams.video_fps:.2f} s but "
-                f"there are {frames} video frames "
-                f"({frames / self.hparams.video_fps:.2f} s at "
-                f"{self.hparams.video_fps} per second); cut both to the same "
-                "time or convert the frame rate."
+                "The mouth ROIs hold NaN or infinite values; extract them "
+                "again."
             )
-        wanted = max(1, -int(-wanted // 1))
+        rate, fps = self.hparams.sample_rate, self.hparams.video_fps
+        frames, seconds = lips.shape[2], mix.shape[1] / rate
+        if abs(frames - seconds * fps) > SLACK_FRAMES:
+            raise DataError(
+                f"The audio lasts {seconds:.2f} s but the mouth ROIs are "
+                f"{frames} frames, {frames / fps:.2f} s at {fps} per second; "
+                "cut both to the same time or convert the frame rate."
+            )
+        wanted = max(1, math.ceil(mix.shape[1] * fps / rate))
         if frames < wanted:
             last = lips[:, :, -1:].expand(-1, -1, wanted - frames, -1, -1)
             lips = torch.cat([lips, last], 2)
         return lips[:, :, :wanted]
 
 
+def _looks_local(source):
+    """Whether a source that is no folder can only have been meant as one."""
+    if "://" in source:
+        return False
+    path = Path(source)
+    owner = path.parent
+    return (
+        path.exists()
+        or source.startswith((".", "/", "~"))
+        or source.count("/") != 1
+        # "pretrained/typo", where "pretrained" is a folder here
+        or owner.is_dir()
+    )
+
+
+def _check_weights(folder, hparams_file):
+    """Names a weight file that a local folder's YAML wants but lacks."""
+    text = (folder / hparams_file).read_text(encoding="utf-8")
+    for name in ("separator", "visual_frontend"):
+        wanted = re.search(rf"^{name}:", text, re.MULTILINE)
+        if wanted and not (folder / f"{name}.ckpt").is_file():
+            raise CheckpointError(
+                f"'{folder / name}.ckpt' is missing; fetch or export the "
+                "folder again."
+            )
