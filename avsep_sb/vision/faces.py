@@ -7,7 +7,7 @@ Authors
  * avsep_sb contributors
 """
 
-from collections import namedtuple
+from collections import deque, namedtuple
 
 import cv2
 import numpy as np
@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from avsep_sb.vision import mtcnn
+from avsep_sb.vision.tracks import overlap
 
 Face = namedtuple("Face", ["score", "box", "points"])
 Face.__doc__ = """One face in one frame.
@@ -36,7 +37,10 @@ class FaceDetector:
         Frames are reduced until their shorter side is at most this; points
         and boxes are reported in pixels of the frame as given.
     thresholds : tuple
-        Least scores of the three networks.
+        Least scores of the three networks in a detection.
+    keep_threshold : float
+        Least score that keeps a face which is followed; lower, since that a
+        face was just there is evidence too.
     device : str or torch.device
         Where the networks run.
 
@@ -51,12 +55,14 @@ class FaceDetector:
         self,
         min_face=40.0,
         working_side=480,
-        thresholds=(0.6, 0.7, 0.8),
+        thresholds=(0.6, 0.7, 0.7),
+        keep_threshold=0.5,
         device="cpu",
     ):
         self.min_face = min_face
         self.working_side = working_side
         self.thresholds = thresholds
+        self.keep_threshold = keep_threshold
         self.device = torch.device(device)
         self.weights = {
             name: [w.to(self.device) for w in weights]
@@ -83,7 +89,7 @@ class FaceDetector:
             boxes = self._screen(image, boxes)
         if not len(boxes):
             return []
-        return self._finish(image, boxes, scale)
+        return self._finish(image, boxes, scale, self.thresholds[2])
 
     @torch.no_grad()
     def follow(self, frame, faces):
@@ -105,7 +111,8 @@ class FaceDetector:
             return []
         image, scale = self._working_frame(frame)
         boxes = torch.as_tensor(np.stack([face.box for face in faces]))
-        return self._finish(image, _square(boxes.to(image) * scale), scale)
+        boxes = _square(boxes.to(image) * scale)
+        return self._finish(image, boxes, scale, self.keep_threshold)
 
     def _working_frame(self, frame):
         height, width = frame.shape[:2]
@@ -152,7 +159,7 @@ class FaceDetector:
         boxes = boxes + shift * _sides(boxes)
         return _square(boxes[_suppress(boxes, score, 0.7)])
 
-    def _finish(self, image, boxes, scale):
+    def _finish(self, image, boxes, scale, threshold):
         """Third network: final boxes, scores and the five points."""
         shift, points, score = mtcnn.finish(
             self.weights["onet"], _crop(image, boxes, 48)
@@ -166,7 +173,7 @@ class FaceDetector:
             -1,
         )
         boxes = boxes + shift * sides
-        keep = score >= self.thresholds[2]
+        keep = score >= threshold
         boxes, points, score = boxes[keep], points[keep], score[keep]
         if not len(boxes):
             return []
@@ -181,7 +188,7 @@ class FaceDetector:
         ]
 
 
-def find_faces(frames, detector=None, every=8):
+def find_faces(frames, detector=None, every=8, sure=0.7):
     """Faces of each frame of a video: detected now and then, else followed.
 
     Arguments
@@ -191,7 +198,10 @@ def find_faces(frames, detector=None, every=8):
     detector : FaceDetector or None
         None makes one with its defaults.
     every : int
-        A full detection each so many frames, and where a face was lost.
+        A full detection each so many frames. It comes earlier where there
+        are fewer faces than in one of the last ``every`` frames.
+    sure : float
+        A followed face of this score stays even if a detection misses it.
 
     Yields
     ------
@@ -204,13 +214,19 @@ def find_faces(frames, detector=None, every=8):
     [[], []]
     """
     detector = detector or FaceDetector()
-    faces = []
+    faces, counts = [], deque(maxlen=every)
     for index, frame in enumerate(frames):
-        known = len(faces)
-        if index % every:
-            faces = detector.follow(frame, faces)
-        if index % every == 0 or len(faces) < known:
-            faces = detector.detect(frame)
+        faces = detector.follow(frame, faces) if faces else []
+        if index % every == 0 or len(faces) < max(counts):
+            known, faces = faces, detector.detect(frame)
+            boxes = np.array([f.box for f in faces]).reshape(-1, 4)
+            faces += [
+                face
+                for face in known
+                if face.score >= sure
+                and (overlap(face.box[None], boxes) < 0.3).all()
+            ]
+        counts.append(len(faces))
         yield faces
 
 
