@@ -19,7 +19,7 @@ from avsep_sb.synth.face import FACE_SIZE, render_face
 from avsep_sb.synth.mouth import FPS
 from avsep_sb.synth.speech import SAMPLE_RATE
 from avsep_sb.synth.utterance import SAMPLES_PER_FRAME
-from avsep_sb.synth.visemes import mouth_tracks
+from avsep_sb.synth.visemes import VISEMES, mouth_tracks
 
 _CLOSING = 4  # frames in which the mouth comes to rest after the last word
 _PEAK = 0.95
@@ -128,7 +128,8 @@ def _rest_after(tracks, frames):
     missing = frames - len(tracks)
     if not missing:
         return tracks
-    rest = mouth_tracks([("sil", 0.0, 1.0)], np.array([0.5]))
+    silence = VISEMES.index("sil")
+    rest = mouth_tracks([(silence, 0.0, 1.0)], np.array([0.5]))
     share = np.minimum(np.arange(1, missing + 1) / _CLOSING, 1)[:, None]
     return np.vstack([tracks, tracks[-1:] * (1 - share) + rest * share])
 
