@@ -98,9 +98,7 @@ def _paint_eyes(picture, look, scale, lid):
         )
         below = tuple(map(float, look.skin * 0.62))
         lines = [corners(x + 11 * t, lower)]
-        cv2.polylines(
-            picture, lines, False, below, thick, cv2.LINE_AA, _SHIFT
-        )
+        cv2.polylines(picture, lines, False, below, thick, cv2.LINE_AA, _SHIFT)
         high = _EYE_Y - 13 - 4.5 * arch
         outline = np.vstack(
             [
