@@ -46,7 +46,7 @@ def draw_blinks(rng, frames):
 
     Example
     -------
-    >>> draw_blinks(np.random.default_rng(0), 200).max()
+    >>> int(draw_blinks(np.random.default_rng(0), 200).max())
     3
     """
     lids = np.zeros(frames, int)
