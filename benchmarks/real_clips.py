@@ -25,7 +25,7 @@ from avsep_sb.dataio.corpus_media import Video, extract_video, media_paths
 from avsep_sb.dataio.lips import read_lips
 from avsep_sb.dataio.manifest import write_manifest
 from avsep_sb.dataio.scaling import active_rms
-from avsep_sb.errors import DataError, run_or_explain
+from avsep_sb.errors import DataError, VideoError, run_or_explain
 from avsep_sb.vision.mouth import contact_sheet
 
 # Names of single clips that the list of sources gives to a speaker.
@@ -58,12 +58,20 @@ def main(argv):
     parser.add_argument("--clips", required=True, help="folder of videos")
     parser.add_argument("--out", required=True)
     parser.add_argument("--mixtures", type=int, default=100)
+    parser.add_argument("--leave-out", nargs="*", default=[], metavar="NAME")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
     out = Path(args.out)
     clips = []
     for video in sorted(Path(args.clips).glob("*.mp*g*")):
-        wav, lips = extract(video, out)
+        if video.stem in args.leave_out:
+            continue
+        try:
+            wav, lips = extract(video, out)
+        except (DataError, VideoError) as err:
+            # Damaged clips are named, not scored.
+            sys.stderr.write(f"left out: {err}\n")
+            continue
         samples = num_samples(wav, 16000)
         clips.append(
             {
@@ -76,9 +84,9 @@ def main(argv):
         )
     if len(clips) < 2:
         raise DataError(f"'{args.clips}' holds fewer than two clips.")
-    contact_sheet(
-        [read_lips(out / clip["lips"]) for clip in clips], out / "mouths.png"
-    )
+    rois = [read_lips(out / clip["lips"]) for clip in clips]
+    shortest = min(map(len, rois))
+    contact_sheet(np.stack([r[:shortest] for r in rois]), out / "mouths.png")
     pairs = list(itertools.combinations(clips, 2))
     for name, same in (("real", False), ("real_same", True)):
         rng = np.random.default_rng([args.seed, same])
