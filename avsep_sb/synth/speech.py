@@ -120,9 +120,7 @@ def _synthesize(lib, data, text, language, variant, settings):
             if lib.espeak_SetParameter(number, int(value), 0) != 0:
                 raise DataError(f"espeak-ng refuses the setting {value}")
         raw = text.encode("utf8")
-        status = lib.espeak_Synth(
-            raw, len(raw) + 1, 0, 1, 0, _UTF8, None, None
-        )
+        status = lib.espeak_Synth(raw, len(raw) + 1, 0, 1, 0, _UTF8, None, None)
         lib.espeak_Synchronize()
     finally:
         lib.espeak_Terminate()
@@ -206,7 +204,7 @@ def speak(
     ends = starts[1:] + [len(audio) / SAMPLE_RATE]
     phonemes = [
         (ipa, start, end)
-        for (ipa, _), start, end in zip(events, starts, ends)
+        for (ipa, _), start, end in zip(events, starts, ends, strict=True)
         if end > start
     ]
     return audio, phonemes

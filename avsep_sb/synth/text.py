@@ -13,10 +13,14 @@ GRID = (
     "again now please soon".split(),
 )
 _PEOPLE = (
-    "teacher farmer neighbour brother sister doctor baker driver captain "
-    "painter mother uncle student waiter lawyer child woman old man pilot "
-    "shepherd judge tailor queen"
-).replace("old man", "grandfather").split()
+    (
+        "teacher farmer neighbour brother sister doctor baker driver captain "
+        "painter mother uncle student waiter lawyer child woman old man pilot "
+        "shepherd judge tailor queen"
+    )
+    .replace("old man", "grandfather")
+    .split()
+)
 _THINGS = (
     "apple basket blanket bottle bridge bucket butter camera candle carpet "
     "chimney cookie curtain dinner feather flower garden guitar hammer helmet "
