@@ -8,7 +8,6 @@ Authors
  * avsep_sb contributors
 """
 
-import difflib
 from pathlib import Path
 
 import speechbrain as sb
@@ -20,11 +19,11 @@ from speechbrain.utils.distributed import (
     if_main_process,
 )
 from speechbrain.utils.logger import get_logger
-from speechbrain.utils.run_opts import RunOptions
 
 from avsep_sb.brain import AVSeparationBrain
 from avsep_sb.dataio.pipeline import make_datasets
 from avsep_sb.errors import CheckpointError, ConfigError
+from avsep_sb.yaml_keys import refuse_unknown_options, refuse_unused_keys
 
 logger = get_logger(__name__)
 
@@ -95,7 +94,8 @@ def load_experiment(argv, dataset, script):
             "hparams/iianet.yaml --data_folder DIR"
         )
     hparams_file = find_hparams(argv[0], script)
-    _refuse_unknown_options(argv[1:], hparams_file)
+    refuse_unknown_options(argv[1:], hparams_file)
+    refuse_unused_keys(hparams_file)
     _, run_opts, overrides = sb.parse_arguments([hparams_file, *argv[1:]])
     overrides = {
         "dataset": dataset,
@@ -111,26 +111,6 @@ def load_experiment(argv, dataset, script):
             what += " (give it on the command line, as in --data_folder DIR)"
         raise ConfigError(f"'{hparams_file}' cannot be used: {what}") from err
     return hparams, run_opts, hparams_file, overrides
-
-
-def _refuse_unknown_options(args, hparams_file):
-    """Names an unknown option, which argparse would swallow as a prefix."""
-    with open(hparams_file, encoding="utf-8") as fin:
-        keys = [
-            line.split(":")[0]
-            for line in fin
-            if line[:1].isalpha() and ":" in line
-        ]
-    known = [*keys, *RunOptions().as_dict()]
-    for arg in args:
-        name = arg[2:].split("=")[0]
-        if arg.startswith("--") and name not in known:
-            near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-            raise ConfigError(
-                f"'--{name}' is neither a key of '{hparams_file}' nor a run "
-                "option"
-                + (f"; did you mean --{' or --'.join(near)}?" if near else ".")
-            )
 
 
 def load_frontend_weights(hparams):
@@ -166,7 +146,7 @@ def load_frontend_weights(hparams):
 
         try:
             official = load_official(
-                read_official_file(path), model="lip_resnet"
+                read_official_file(path, "lip_resnet"), model="lip_resnet"
             )
             frontend.load_state_dict(official.state_dict())
         except (CheckpointError, RuntimeError):

@@ -24,8 +24,8 @@ def corpus(tmp_path_factory):
     return folder, make_toy_corpus(folder)
 
 
-def run(args, cwd, launcher=(), **env):
-    command = [sys.executable, *launcher, str(PROBE), str(SCRIPT), YAML, *args]
+def run(args, cwd, launcher=(), yaml=YAML, **env):
+    command = [sys.executable, *launcher, str(PROBE), str(SCRIPT), yaml, *args]
     return subprocess.run(
         command,
         cwd=cwd,
@@ -140,5 +140,15 @@ def test_unknown_key_is_named(corpus, tmp_path):
     args = toy_options(folder, tmp_path / "run", manifests)
     done = run([*args, "--batch_sice=3"], cwd=tmp_path)
     assert done.returncode == 2
-    assert "--batch_size" in done.stderr and "Traceback" not in done.stderr
+    assert "batch_size" in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_misspelt_key_in_the_yaml_is_named(corpus, tmp_path):
+    folder, manifests = corpus
+    text = (ROOT / YAML).read_text().replace("lr: 0.002", "lr: 0.002\nlrr: 1")
+    (tmp_path / "own.yaml").write_text(text)
+    args = toy_options(folder, tmp_path / "run", manifests)
+    done = run(args, cwd=tmp_path, yaml=str(tmp_path / "own.yaml"))
+    assert done.returncode == 2 and "'lrr'" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -93,6 +93,25 @@ def test_silence_gives_silence(name, request):
     assert torch.equal(sources, torch.zeros_like(sources))
 
 
+class Hum(torch.nn.Module):
+    """A separator that hears something in silence too."""
+
+    def forward(self, mix, visual=None):
+        return mix.unsqueeze(-1).expand(-1, -1, 2) + 0.1
+
+
+def test_a_model_that_hums_is_kept_quiet_in_silence():
+    hparams = {"sample_rate": RATE, "video_fps": 25, "num_spks": 2}
+    model = AVSeparation(
+        {"separator": Hum()}, hparams, run_opts={"device": "cpu"}
+    )
+    mix, _ = toy_batch()
+    mix[0] = 0
+    sources = model.separate_batch(mix)
+    assert not sources[0].any()
+    assert torch.equal(sources[1], Hum()(mix)[1])
+
+
 def test_nan_is_refused(model):
     mix, lips = toy_batch()
     mix[1, 7] = float("nan")
@@ -226,6 +245,10 @@ def test_saved_voices_share_one_gain_and_replace_nothing(model, tmp_path):
     read = [soundfile.read(path)[0] for path in paths]
     assert np.allclose(read[0], [0.99, -0.495], atol=1e-3)
     assert np.allclose(read[1], [0.2475, 0.12375], atol=1e-3)
+    # What does not clip is left as it is, however quiet.
+    (quiet,) = model.save_sources(torch.full((5, 1), 0.25), tmp_path, "quiet")
+    assert np.allclose(soundfile.read(quiet)[0], 0.25)
+    quiet.unlink()
     (tmp_path / "voice1.wav").unlink()
     with pytest.raises(ConfigError, match="voice2.wav' exists"):
         model.save_sources(sources, tmp_path, "voice")
