@@ -28,8 +28,6 @@ for index in map(int, sys.argv[1:]):
     data = one.audio.tobytes() + render_roi(one).tobytes()
     print(index, sha256(data).hexdigest())
 """
-# espeak-ng's variant `victor` reads uninitialised memory: see the xfail.
-UNSTABLE = 65
 
 
 def digests(repo, indices):
@@ -56,16 +54,11 @@ def some():
 
 
 def test_two_processes_in_any_order_make_the_same_bytes(repo):
-    order = [0, 17, 33, 52, 61]
+    order = [0, 17, 33, 52, 65]
     first = digests(repo, order)
     second = digests(repo, order[::-1])
     assert len(first) == len(order) == len(set(first.values()))
     assert first == second
-
-
-@pytest.mark.xfail(strict=True, reason="victor: not the same bytes twice")
-def test_the_last_test_speaker_is_reproducible(repo):
-    assert digests(repo, [UNSTABLE]) == digests(repo, [0, UNSTABLE])
 
 
 def test_another_seed_makes_another_utterance(some):
@@ -102,10 +95,7 @@ def test_visemes_look_different():
     names = ("sil", "PBM", "FV", "TH", "SZ", "SH", "i", "AE", "A", "O", "U")
     index = [visemes.VISEMES.index(name) for name in names]
     states = np.concatenate(
-        [
-            visemes.mouth_tracks([(i, 0.0, 1.0)], np.array([0.5]))
-            for i in index
-        ]
+        [visemes.mouth_tracks([(i, 0.0, 1.0)], np.array([0.5])) for i in index]
     )
     still = np.zeros(len(states))
     framing = mouth.Framing(still, still, still, still + 1, 1.0, 0.0, 0.4, 0.0)
@@ -125,7 +115,7 @@ def test_the_mouth_follows_the_sound_but_is_no_copy(some):
     assert 0.3 < np.mean(found) < 0.8
     # Another utterance's mouth does not follow this sound as well.
     wrong = []
-    for one, other in zip(some, some[1:] + some[:1]):
+    for one, other in zip(some, some[1:] + some[:1], strict=False):
         n = min(len(one.tracks), len(other.tracks))
         levels = utterance.frame_levels(one.audio)[:n]
         wrong.append(np.corrcoef(levels, other.tracks[:n, 0])[0, 1])
