@@ -20,7 +20,12 @@ from tqdm import tqdm
 
 from avsep_sb.dataio.parallel import outcomes
 from avsep_sb.errors import DataError
-from avsep_sb.synth.utterance import SAMPLE_RATE, make_utterance, render_roi
+from avsep_sb.synth.utterance import (
+    SAMPLE_RATE,
+    make_utterance,
+    render_roi,
+    utterance_text,
+)
 from avsep_sb.synth.voices import all_speakers
 
 FIELDS = ("ID", "split", "spk", "text", "duration")
@@ -104,35 +109,38 @@ def write_utterance(job):
     speaker = all_speakers()[index]
     folder = Path(root) / speaker.split / speaker.name
     folder.mkdir(parents=True, exist_ok=True)
-    utterance = make_utterance(seed, speaker, number)
-    npz = folder / f"{utterance.name}.npz"
-    flac = npz.with_suffix(".flac")
-    if not flac.exists():
-        sound = io.BytesIO()
-        soundfile.write(
-            sound, utterance.audio, SAMPLE_RATE, "PCM_16", format="FLAC"
-        )
-        _write(flac, sound.getvalue())
-    if not npz.exists():
-        arrays = io.BytesIO()
-        np.savez(
-            arrays,
-            data=render_roi(utterance),
-            viseme=utterance.viseme,
-            opening=utterance.tracks[:, 0].astype(np.float32),
-        )
-        _write(npz, arrays.getvalue())
-    video = npz.with_suffix(".mp4")
-    if faces and not video.exists():
-        from avsep_sb.synth.scene import write_scene
+    name = f"{speaker.name}_{number:03d}"
+    flac, npz, video = (
+        folder / f"{name}.{kind}" for kind in ("flac", "npz", "mp4")
+    )
+    wanted = [flac, npz, video] if faces else [flac, npz]
+    if not all(path.exists() for path in wanted):
+        utterance = make_utterance(seed, speaker, number)
+        if not flac.exists():
+            sound = io.BytesIO()
+            soundfile.write(
+                sound, utterance.audio, SAMPLE_RATE, "PCM_16", format="FLAC"
+            )
+            _write(flac, sound.getvalue())
+        if not npz.exists():
+            arrays = io.BytesIO()
+            np.savez(
+                arrays,
+                data=render_roi(utterance),
+                viseme=utterance.viseme,
+                opening=utterance.tracks[:, 0].astype(np.float32),
+            )
+            _write(npz, arrays.getvalue())
+        if faces and not video.exists():
+            from avsep_sb.synth.scene import write_scene
 
-        write_scene(video, [utterance])
+            write_scene(video, [utterance])
     return {
-        "ID": utterance.name,
+        "ID": name,
         "split": speaker.split,
         "spk": speaker.name,
-        "text": utterance.text,
-        "duration": f"{len(utterance.audio) / SAMPLE_RATE:.6f}",
+        "text": utterance_text(seed, speaker, number),
+        "duration": f"{soundfile.info(flac).frames / SAMPLE_RATE:.6f}",
     }
 
 
