@@ -10,6 +10,7 @@ Authors
 """
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 # Loudness as heard grows about so with the magnitude.
@@ -125,12 +126,22 @@ class SpectralCodec(nn.Module):
         torch.Tensor
             [B, S, num_samples]
         """
+        # By hand, as torch.istft cannot be counted or traced without data.
+        size, half = self.kernel_size, self.kernel_size // 2
         real, imag = frames.float().flatten(0, 1).chunk(2, 1)
-        waves = torch.istft(
-            torch.complex(real.contiguous(), imag.contiguous()),
-            self.kernel_size,
-            self.stride,
-            window=self.window,
-            length=num_samples,
+        spectra = torch.complex(real.contiguous(), imag.contiguous())
+        window = self.window[:, None]
+        pieces = torch.fft.irfft(spectra, n=size, dim=1) * window
+        weights = (window**2).expand(1, size, pieces.shape[-1])
+        length = size + self.stride * (pieces.shape[-1] - 1)
+        waves, weight = (
+            F.fold(x, (1, length), (1, size), stride=(1, self.stride))
+            for x in (pieces, weights)
         )
-        return waves.unflatten(0, frames.shape[:2])
+        # Every sample wanted lies under at least two windows, but the end
+        # may lie beyond the last frame's middle by less than a hop.
+        waves = (waves / weight.clamp(min=FLOOR)).flatten(1)
+        waves = F.pad(waves, (0, max(0, half + num_samples - length)))
+        return waves[:, half : half + num_samples].unflatten(
+            0, frames.shape[:2]
+        )
