@@ -30,10 +30,6 @@ def fingerprint(module):
 class Probe(AVSeparationBrain):
     """The Brain, watched."""
 
-    def on_fit_batch_end(self, batch, outputs, loss, should_step):
-        super().on_fit_batch_end(batch, outputs, loss, should_step)
-        self.last_ids = list(batch.id)
-
     def update_average(self, loss, avg_loss):
         die = os.environ.get("AVSEP_TEST_DIE_AT")
         if die == f"{self.epoch}:{self.step}":
