@@ -19,6 +19,7 @@ REQUIRES = [
     "scipy>=1.10",
     "matplotlib>=3.7",
     "soundfile>=0.12.1",
+    "soxr>=0.3.2",
     "tqdm>=4.60",
     "av>=12",
     "opencv-python-headless>=4.8",
