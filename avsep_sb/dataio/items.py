@@ -9,6 +9,7 @@ import numpy as np
 from avsep_sb.dataio.audio import num_samples, read_audio
 from avsep_sb.dataio.draws import item_rng, row_sources
 from avsep_sb.dataio.lips import crop_flip, read_lips
+from avsep_sb.dataio.noise import check_noise_length
 from avsep_sb.dataio.scaling import active_rms, mix_sources
 from avsep_sb.dataio.windows import (
     check_durations,
@@ -130,6 +131,8 @@ class ItemReader:
         else:
             windows = self._one_window(rng, counts, row["mix_wav"])
             mix, waves = self._listed(sources, windows, row["mix_wav"])
+            if row.get("noise_wav"):
+                mix = mix + self._noise(row, windows[0], min(counts))
         if lips is not None:
             lips = self._stack(utt_id, lips, windows, rng)
         return mix, waves, lips
@@ -180,6 +183,16 @@ class ItemReader:
         if mix_wav:
             return self._read(mix_wav, windows[0]), waves
         return waves.sum(axis=1), waves
+
+    def _noise(self, row, window, needed):
+        """The same window of the noise, which must last as the mixture."""
+        path = row["noise_wav"]
+        first = round(row["noise_start"] * self.sample_rate)
+        count = num_samples(path, self.sample_rate)
+        check_noise_length(path, count, first, needed)
+        start, stop = window[:2]
+        wave = self._read(path, (first + start, first + stop))
+        return wave * np.float32(row["noise_gain"])
 
     def _mix(self, sources, windows, level_db):
         waves = [

@@ -6,31 +6,40 @@ The columns are ``ID, duration, mix_wav`` and, for each speaker k,
 a linear multiplier of the source file. Without ``mix_wav`` the mixture is
 the sum of gain times source; with it, the ready mixture is read.
 
+Noisy mixtures have three more columns, ``noise_wav, noise_start,
+noise_gain``: from ``noise_start`` seconds on, the noise times its linear
+gain is added to the sum. They are empty in the row of a mixture without it.
+
 Authors
  * avsep_sb contributors
 """
 
 import csv
+import math
 import os
 import tempfile
 from pathlib import Path
 
 from avsep_sb.dataio.audio import num_samples
+from avsep_sb.dataio.noise import check_noise_length
 from avsep_sb.errors import DataError
 
 DATA_ROOT = "$data_root"
 #: seconds by which a stated duration may differ: one frame at 25 fps
 TOLERANCE = 0.04
+NOISE_COLUMNS = ("noise_wav", "noise_start", "noise_gain")
 _SHOWN = 5
 
 
-def columns(num_spks):
+def columns(num_spks, noise=False):
     """The column names of a manifest for ``num_spks`` speakers.
 
     Arguments
     ---------
     num_spks : int
         Speakers in each mixture.
+    noise : bool
+        Whether noise is added to the mixtures.
 
     Returns
     -------
@@ -44,7 +53,7 @@ def columns(num_spks):
     names = ["ID", "duration", "mix_wav"]
     for k in range(1, num_spks + 1):
         names += [f"s{k}_wav", f"s{k}_gain", f"s{k}_lips", f"s{k}_spk"]
-    return names
+    return names + list(NOISE_COLUMNS) if noise else names
 
 
 def write_manifest(path, rows, num_spks):
@@ -55,8 +64,9 @@ def write_manifest(path, rows, num_spks):
     path : str or Path
         The CSV file; its folder is made, and an older file is replaced.
     rows : iterable of dict
-        One per mixture, with the keys of :func:`columns`. ``mix_wav`` and
-        ``s{k}_lips`` may be left out. Durations are in seconds.
+        One per mixture, with the keys of :func:`columns`. ``mix_wav``,
+        ``s{k}_lips`` and the noise may be left out; the columns of noise
+        are written if any row has it. Durations are in seconds.
     num_spks : int
         Speakers in each mixture.
 
@@ -64,7 +74,7 @@ def write_manifest(path, rows, num_spks):
     -------
     int
         The number of rows. ``DataError`` is raised for a missing or unknown
-        column, and for an ID that occurs twice.
+        column, for an ID that occurs twice, and for noise that cannot be.
 
     Example
     -------
@@ -76,10 +86,11 @@ def write_manifest(path, rows, num_spks):
     a,2.000000,,$data_root/a,1,,p1
     """
     path = Path(path)
-    names = columns(num_spks)
+    rows = list(rows)
+    noise = any(row.get("noise_wav") for row in rows)
     lines, seen = [], set()
     for row in rows:
-        line = _format(row, names, path)
+        line = _format(row, num_spks, noise, path)
         if line["ID"] in seen:
             raise DataError(
                 f"{path} would hold the ID {line['ID']} twice: give each "
@@ -93,7 +104,9 @@ def write_manifest(path, rows, num_spks):
     )
     try:
         with open(handle, "w", newline="", encoding="utf-8") as out:
-            writer = csv.DictWriter(out, names, lineterminator="\n")
+            writer = csv.DictWriter(
+                out, columns(num_spks, noise), lineterminator="\n"
+            )
             writer.writeheader()
             writer.writerows(lines)
         # mkstemp makes private files; a manifest is as readable as its folder
@@ -105,30 +118,55 @@ def write_manifest(path, rows, num_spks):
     return len(lines)
 
 
-def _format(row, names, path):
-    """One row as text: microseconds for durations, 9 digits for gains."""
-    unknown = sorted(set(row) - set(names))
-    optional = {"mix_wav"} | {n for n in names if n.endswith("_lips")}
-    missing = [n for n in names if n not in row and n not in optional]
+def _format(row, num_spks, noise, path):
+    """One row as text: microseconds for times, 9 digits for gains."""
+    allowed = columns(num_spks, noise=True)
+    optional = {"mix_wav"} | {n for n in allowed if n.endswith("_lips")}
+    # a row names all of its noise or nothing of it
+    if not set(row) & set(NOISE_COLUMNS):
+        optional |= set(NOISE_COLUMNS)
+    unknown = sorted(set(row) - set(allowed))
+    missing = [n for n in allowed if n not in row and n not in optional]
     if unknown or missing:
         raise DataError(
             f"a row for {path} has the unknown columns {unknown} and lacks "
-            f"{missing}: write the columns {names}."
+            f"{missing}: write the columns "
+            f"{columns(num_spks, noise)}."
         )
+    noisy = bool(row.get("noise_wav"))
     line = {}
-    for name in names:
+    for name in columns(num_spks, noise):
         value = row.get(name, "")
-        if name == "duration":
+        if name in NOISE_COLUMNS and not noisy:
+            value = ""
+        elif name in ("duration", "noise_start"):
             value = f"{float(value):.6f}"
         elif name.endswith("_gain"):
             # 9 significant digits carry a float32 there and back unchanged
             value = f"{float(value):.9g}"
         line[name] = "" if value is None else str(value)
+    if noisy:
+        _check_noise(line, f"the mixture {line['ID']} of {path}")
     return line
 
 
+def _check_noise(row, where):
+    """Start and gain are possible, and the mixture is not ready-made."""
+    start, gain = float(row["noise_start"]), float(row["noise_gain"])
+    if not (0 <= start < math.inf and math.isfinite(gain)):
+        raise DataError(
+            f"{where} adds {row['noise_wav']} from {start:g} s on with the "
+            f"gain {gain:g}: give a start >= 0 and a finite gain."
+        )
+    if row["mix_wav"]:
+        raise DataError(
+            f"{where} has both a ready mix_wav and a noise_wav to add: leave "
+            "one of them empty."
+        )
+
+
 def read_manifest(path, data_folder=None, num_spks=None):
-    """Reads a manifest; durations and gains become floats.
+    """Reads a manifest; times and gains become floats.
 
     Arguments
     ---------
@@ -142,8 +180,9 @@ def read_manifest(path, data_folder=None, num_spks=None):
     Returns
     -------
     list of dict
-        The rows in the order of the file. ``DataError`` is raised if the
-        file is missing, empty or malformed, or repeats an ID.
+        The rows in the order of the file; those of a manifest with noise
+        have the three columns more. ``DataError`` is raised if the file is
+        missing, empty or malformed, or repeats an ID.
 
     Example
     -------
@@ -190,7 +229,7 @@ def read_manifest(path, data_folder=None, num_spks=None):
 def _check_header(path, header, num_spks):
     """The columns are exactly those of some number of speakers."""
     found = max(1, (len(header) - 3) // 4)
-    if header != columns(found):
+    if header not in (columns(found), columns(found, noise=True)):
         raise DataError(
             f"the manifest {path} has the columns {header} but should have "
             f"{columns(num_spks or found)}: run the preparation again."
@@ -203,17 +242,22 @@ def _check_header(path, header, num_spks):
 
 
 def _parse(row, where):
-    """Turns duration and gains of one row into floats, in place."""
+    """Turns times and gains of one row into floats, in place."""
     if None in row or None in row.values():
         raise DataError(f"{where} has not as many fields as the header.")
+    noisy = bool(row.get("noise_wav"))
     for name in row:
-        if name == "duration" or name.endswith("_gain"):
+        if name in NOISE_COLUMNS[1:] and not noisy and not row[name]:
+            row[name] = 0.0
+        elif name in ("duration", "noise_start") or name.endswith("_gain"):
             try:
                 row[name] = float(row[name])
             except ValueError:
                 raise DataError(
                     f"{where} has {row[name]!r} for {name}, not a number."
                 ) from None
+    if noisy:
+        _check_noise(row, where)
 
 
 def check_manifest(
@@ -239,7 +283,8 @@ def check_manifest(
     -------
     list of dict
         The rows, paths resolved. ``DataError`` names the first missing
-        files, or the first mixture whose duration is not real.
+        files, or the first mixture whose duration is not real or whose
+        noise ends before it.
 
     Example
     -------
@@ -263,7 +308,8 @@ def check_manifest(
                     "prepare mouth ROIs, or set use_lips: False."
                 )
             skipped = name.endswith("_lips") and not use_lips
-            if not file and name != "mix_wav" and not skipped:
+            optional = name in ("mix_wav", "noise_wav")
+            if not file and not optional and not skipped:
                 raise DataError(
                     f"the mixture {row['ID']} of {path} names no {name}: run "
                     "the preparation again."
@@ -289,7 +335,12 @@ def check_manifest(
 
 def _check_duration(row, path):
     """The stated duration is that of the mixture or the shortest source."""
-    files = [v for k, v in row.items() if k.endswith("_wav") and v]
+    noise = row.get("noise_wav")
+    files = [
+        file
+        for name, file in row.items()
+        if name.endswith("_wav") and name != "noise_wav" and file
+    ]
     if row["mix_wav"]:
         files = [row["mix_wav"]]
     counts = [num_samples(file, with_rate=True) for file in files]
@@ -299,4 +350,9 @@ def _check_duration(row, path):
             f"the mixture {row['ID']} of {path} is stated to last "
             f"{row['duration']:.3f} s but lasts {real:.3f} s: run the "
             "preparation again."
+        )
+    if noise:
+        count, rate = num_samples(noise, with_rate=True)
+        check_noise_length(
+            noise, count, round(row["noise_start"] * rate), int(real * rate)
         )

@@ -150,7 +150,8 @@ the data pipeline needs: add it to the YAML file.
 
 def _dataset(rows, reader, epoch):
     """Rows and reader as dynamic items."""
-    names = columns(reader.num_spks)[2:]
+    noise = any("noise_wav" in row for row in rows.values())
+    names = columns(reader.num_spks, noise)[2:]
     outputs = ["mix_sig", "sources"] + ["lips"] * reader.use_lips
 
     @takes("id", *names)
