@@ -49,9 +49,34 @@ def norm16(path):
     >>> wave.shape, float(np.abs(wave).max()), bool(abs(wave.mean()) < 1e-3)
     ((16000,), 1.0, True)
     """
-    wave, rate = read_any_rate(path)
+    return norm16_wave(*read_any_rate(path), path)
+
+
+def norm16_wave(wave, rate=SAMPLE_RATE, name="the signal"):
+    """What :func:`norm16` does to a file, for a signal in memory.
+
+    Arguments
+    ---------
+    wave : np.ndarray
+        [T] samples.
+    rate : int
+        Their rate in Hz.
+    name : str or Path
+        What it is, for the message.
+
+    Returns
+    -------
+    np.ndarray
+        [T'] float32 at 16 kHz, mean 0, peak 1; ``DataError`` is raised for
+        silence.
+
+    Example
+    -------
+    >>> norm16_wave(np.sin(np.arange(8000) * 0.1), 8000).shape
+    (16000,)
+    """
     wave = resample(resample(wave, rate, LOADING_RATE), LOADING_RATE)
-    return peak_normalise(wave, path)
+    return peak_normalise(wave, name)
 
 
 def peak_normalise(wave, name="the signal"):
