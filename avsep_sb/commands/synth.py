@@ -20,8 +20,8 @@ def add_arguments(parser):
     parser.add_argument(
         "--utts-per-speaker",
         type=int,
-        default=80,
-        help="utterances of each of the 66 speakers (default: %(default)s)",
+        default=40,
+        help="utterances of each of the 166 speakers (default: %(default)s)",
     )
     parser.add_argument("--seed", type=int, default=1234)
     parser.add_argument(

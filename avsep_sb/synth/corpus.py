@@ -39,7 +39,7 @@ def generate(out_dir, utts_per_speaker, seed=1234, workers=0, faces=False):
     out_dir : str or Path
         Folder of the corpus.
     utts_per_speaker : int
-        Size: 66 speakers say this many utterances of 3 to 4.5 s each.
+        Size: 166 speakers say this many utterances of 3 to 4.5 s each.
     seed : int
         Seed of the corpus; the speakers are the same for all seeds.
     workers : int
