@@ -43,7 +43,7 @@ class SharedEpoch:
         self._value.value = int(epoch)
 
 
-def item_rng(seed, epoch, utt_id):
+def item_rng(seed, epoch, utt_id, stream=0):
     """The generator from which all choices for one item are drawn.
 
     Arguments
@@ -52,6 +52,8 @@ def item_rng(seed, epoch, utt_id):
         From 0 on.
     utt_id : str
         The ID of the mixture.
+    stream : int
+        Choices of one stream leave those of the others as they are.
 
     Returns
     -------
@@ -64,7 +66,8 @@ def item_rng(seed, epoch, utt_id):
     True
     """
     key = zlib.crc32(str(utt_id).encode("utf-8"))
-    return np.random.default_rng([int(seed), int(epoch), key])
+    streams = [int(stream)] if stream else []
+    return np.random.default_rng([int(seed), int(epoch), key, *streams])
 
 
 class Source(NamedTuple):

@@ -10,7 +10,7 @@ from avsep_sb.dataio.audio import num_samples, read_audio
 from avsep_sb.dataio.draws import item_rng, row_sources
 from avsep_sb.dataio.lips import crop_flip, read_lips
 from avsep_sb.dataio.noise import check_noise_length
-from avsep_sb.dataio.scaling import active_rms, mix_sources
+from avsep_sb.dataio.scaling import active_rms, add_noise, mix_sources
 from avsep_sb.dataio.windows import (
     check_durations,
     cut_audio,
@@ -24,7 +24,8 @@ class ItemReader:
     """Reads the item of a manifest row.
 
     Draws come from (seed, epoch, ID) in one order: partners and levels,
-    windows, crops. Leaving out the lips changes no draw before them.
+    windows, crops. Leaving out the lips changes no draw before them, and
+    the noise is drawn apart from all of these.
 
     Arguments
     ---------
@@ -50,7 +51,10 @@ class ItemReader:
     epoch : SharedEpoch, optional
         The clock of the draws; needed in training.
     mixer : Mixer, optional
-        Draws mixtures in training; without it the listed ones are read.
+        Draws mixtures in training; without it the listed ones are read,
+        with the noise that they list.
+    noise : NoiseFolder, optional
+        Draws the noise of the mixtures that ``mixer`` draws.
     random_crop, horizontal_flip : bool
         Augmentations of the lips, in training.
 
@@ -78,6 +82,7 @@ class ItemReader:
         seed=0,
         epoch=None,
         mixer=None,
+        noise=None,
         random_crop=False,
         horizontal_flip=False,
     ):
@@ -92,8 +97,11 @@ class ItemReader:
         self.seed = seed
         self.epoch = epoch
         self.mixer = mixer
+        self.noise = noise
         self.random_crop = random_crop
         self.horizontal_flip = horizontal_flip
+        # 25 ms, over which levels are taken
+        self._frame = sample_rate // 40
         # levels of whole utterances, a float per file and worker
         self._rms = {}
 
@@ -128,11 +136,13 @@ class ItemReader:
         if self.mixer is not None:
             windows = self._own_windows(rng, counts)
             mix, waves = self._mix(sources, windows, level_db)
+            if self.noise is not None:
+                mix, waves = self._drawn_noise(utt_id, mix, waves)
         else:
             windows = self._one_window(rng, counts, row["mix_wav"])
             mix, waves = self._listed(sources, windows, row["mix_wav"])
             if row.get("noise_wav"):
-                mix = mix + self._noise(row, windows[0], min(counts))
+                mix = mix + self._listed_noise(row, windows[0], min(counts))
         if lips is not None:
             lips = self._stack(utt_id, lips, windows, rng)
         return mix, waves, lips
@@ -184,7 +194,7 @@ class ItemReader:
             return self._read(mix_wav, windows[0]), waves
         return waves.sum(axis=1), waves
 
-    def _noise(self, row, window, needed):
+    def _listed_noise(self, row, window, needed):
         """The same window of the noise, which must last as the mixture."""
         path = row["noise_wav"]
         first = round(row["noise_start"] * self.sample_rate)
@@ -201,11 +211,18 @@ class ItemReader:
         rms = [self._level(source.wav) for source in sources]
         return mix_sources(np.stack(waves, axis=1), rms, level_db)
 
+    def _drawn_noise(self, utt_id, mix, waves):
+        draw = self.noise.draw(utt_id, len(mix))
+        if draw is None:
+            return mix, waves
+        wave = self._read(draw.path, (draw.start, draw.start + len(mix)))
+        return add_noise(mix, waves, wave, draw.snr_db, self._frame)
+
     def _level(self, path):
         """Active RMS of the whole file: a window may hold a pause only."""
         if path not in self._rms:
             wave = read_audio(path, sample_rate=self.sample_rate)
-            self._rms[path] = active_rms(wave, self.sample_rate // 40)
+            self._rms[path] = active_rms(wave, self._frame)
         return self._rms[path]
 
     def _stack(self, utt_id, lips, windows, rng):

@@ -122,7 +122,7 @@ class Mixer:
         rng = item_rng(self.seed, self.epoch.get(), utt_id)
         sources = [self._first[utt_id]]
         same_voice = rng.random() < self.same_voice_ratio
-        if same_voice:
+        if same_voice and self.num_spks > 1:
             sources += self._same_voice(rng, sources[0])
         while len(sources) < self.num_spks:
             sources.append(self._other_voice(rng, sources))

@@ -10,12 +10,16 @@ Authors
 import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.data_pipeline import provides, takes
+from speechbrain.utils.logger import get_logger
 
 from avsep_sb.dataio.draws import SharedEpoch
 from avsep_sb.dataio.items import ItemReader
 from avsep_sb.dataio.manifest import check_manifest, columns
 from avsep_sb.dataio.mixing import Mixer
+from avsep_sb.dataio.noise import NoiseFolder
 from avsep_sb.errors import ConfigError
+
+logger = get_logger(__name__)
 
 _REQUIRED = (
     "data_folder train_data valid_data test_data sample_rate video_fps "
@@ -69,7 +73,11 @@ def make_datasets(hparams):
     Training items are one random window of ``training_signal_len`` samples
     (zeros and the last frame fill up a shorter utterance), mixed anew in each
     epoch with ``dynamic_mixing``. Validation and test items are the listed
-    mixtures, whole, or their first ``valid_signal_len`` samples.
+    mixtures, whole, or their first ``valid_signal_len`` samples. Listed
+    mixtures have the noise that the manifest lists. Dynamic mixtures have a
+    window of a file of ``noise_folder``, whose RMS is by a level drawn from
+    ``noise_snr_db`` below the active level of all voices together; the
+    targets stay clean.
 
     Arguments
     ---------
@@ -80,8 +88,11 @@ def make_datasets(hparams):
         samples per frame; None or 0 for whole utterances), ``dynamic_mixing``,
         ``mix_gain_db`` (with dynamic mixing), ``seed``, ``crop_size``
         ([H, W] or None), ``random_crop``, ``horizontal_flip``, ``use_lips``;
-        if present also ``same_voice_ratio`` (0) and ``valid_signal_len``
-        (samples, None for all).
+        if present also ``same_voice_ratio`` (0), ``valid_signal_len``
+        (samples, None for all), and for noise in dynamic mixing
+        ``noise_folder`` (searched recursively for wav, flac and ogg of this
+        sample rate; None for no noise), ``noise_snr_db`` ([lowest, highest]
+        in dB) and ``noise_probability`` (1, the share of noisy mixtures).
 
     Returns
     -------
@@ -119,6 +130,7 @@ the data pipeline needs: add it to the YAML file.
     }
     if hparams["dynamic_mixing"]:
         _need(hparams, "mix_gain_db")
+    noise = _noise(hparams, train_length, epoch)
     rows = {name: _load(hparams, name) for name in ("train", "valid", "test")}
     mixer = None
     if hparams["dynamic_mixing"]:
@@ -130,12 +142,20 @@ the data pipeline needs: add it to the YAML file.
             same_voice_ratio=hparams.get("same_voice_ratio") or 0.0,
             epoch=epoch,
         )
+        if noise is None and any(
+            row.get("noise_wav") for row in rows["train"].values()
+        ):
+            logger.warning(
+                f"The mixtures of {hparams['train_data']} have noise, but "
+                "dynamic mixing draws others, without noise: set noise_folder"
+            )
     train = ItemReader(
         length=train_length,
         training=True,
         seed=hparams["seed"],
         epoch=epoch,
         mixer=mixer,
+        noise=noise,
         random_crop=hparams["random_crop"],
         horizontal_flip=hparams["horizontal_flip"],
         **common,
@@ -177,6 +197,33 @@ def _load(hparams, name):
         num_spks=hparams["num_spks"],
     )
     return {row["ID"]: row for row in rows}
+
+
+def _noise(hparams, length, epoch):
+    """The noises of dynamic mixing, or None."""
+    folder, snr_db = hparams.get("noise_folder"), hparams.get("noise_snr_db")
+    share = hparams.get("noise_probability")
+    if folder is None:
+        if snr_db is not None or share is not None:
+            raise ConfigError(
+                "noise_snr_db or noise_probability is set, but noise_folder "
+                "is not: name a folder of noises, or set both to null."
+            )
+        return None
+    if not hparams["dynamic_mixing"]:
+        raise ConfigError(
+            "noise_folder adds noise to dynamic mixtures: set "
+            "dynamic_mixing: True, or list the noise in the manifest."
+        )
+    return NoiseFolder(
+        folder,
+        snr_db,
+        hparams["seed"],
+        epoch,
+        1.0 if share is None else share,
+        hparams["sample_rate"],
+        length,
+    )
 
 
 def _need(hparams, key):

@@ -1,4 +1,4 @@
-"""Levels of freely mixed sources, and their sum.
+"""Levels of freely mixed sources and of noise, and their sum.
 
 Levels here come from frame energies. The published lists use ITU-T P.56
 (:mod:`avsep_sb.dataio.levels`), which costs a hundred times more: too much
@@ -77,7 +77,78 @@ def mix_sources(waves, rms, level_db):
         for value, level in zip(rms, level_db, strict=True)
     ]
     sources = waves * np.asarray(gains, dtype=np.float32)
-    mix = sources.sum(axis=1)
+    return _limit(sources.sum(axis=1), sources)
+
+
+def noise_gain(mix, noise, snr_db, frame=400):
+    """The gain that brings noise to its level below a mixture of speech.
+
+    The ratio is that of the active level of the mixture of all voices
+    (:func:`active_rms`) to the RMS of the noise, pauses and all, both over the
+    same samples: beside a window of silence there is no noise either.
+
+    Arguments
+    ---------
+    mix : np.ndarray
+        [T] the voices together.
+    noise : np.ndarray
+        [T] samples.
+    snr_db : float
+        Level of the mixture over the noise, in dB.
+    frame : int
+        Samples per frame of the active level; 400 are 25 ms at 16 kHz.
+
+    Returns
+    -------
+    float
+        Linear; 0.0 where the mixture or the noise is silent.
+
+    Example
+    -------
+    >>> round(noise_gain(np.full(800, 0.5), np.full(800, 0.1), 20), 6)
+    0.5
+    """
+    level = float(np.sqrt(np.mean(np.asarray(noise, np.float64) ** 2)))
+    if level == 0:
+        return 0.0
+    return active_rms(mix, frame) / level * 10 ** (-snr_db / 20)
+
+
+def add_noise(mix, sources, noise, snr_db, frame=400):
+    """Adds noise to a mixture; the sources stay clean.
+
+    Arguments
+    ---------
+    mix : np.ndarray
+        [T] float32.
+    sources : np.ndarray
+        [T, S] float32.
+    noise : np.ndarray
+        [T] float32, of any level.
+    snr_db : float
+        As in :func:`noise_gain`.
+    frame : int
+        As in :func:`noise_gain`.
+
+    Returns
+    -------
+    (np.ndarray, np.ndarray)
+        The noisy mixture [T] and the sources [T, S], float32; they are
+        lowered together if one would exceed 0.9 of full scale.
+
+    Example
+    -------
+    >>> ones = np.full((800, 1), 0.1, np.float32)
+    >>> mix, sources = add_noise(ones[:, 0], ones, ones[:, 0], snr_db=0)
+    >>> float(mix[0]), float(sources[0, 0])
+    (0.20000000298023224, 0.10000000149011612)
+    """
+    gain = np.float32(noise_gain(mix, noise, snr_db, frame))
+    return _limit(mix + noise * gain, sources)
+
+
+def _limit(mix, sources):
+    """Lowers mixture and sources together below the peak."""
     peak = max(np.abs(mix).max(), np.abs(sources).max())
     if peak > PEAK:
         mix, sources = mix * (PEAK / peak), sources * (PEAK / peak)
