@@ -23,6 +23,7 @@ READ_BY_CODE = frozenset(
     prepare_args num_spks sample_rate video_fps save_audio n_audio_to_save
     test_metrics loss_threshold training_signal_len valid_signal_len
     dynamic_mixing mix_gain_db same_voice_ratio random_crop horizontal_flip
+    noise_folder noise_snr_db noise_probability
     crop_size use_lips frontend_weights window_frames dataloader_opts
     valid_dataloader_opts modules loss optimizer lr_scheduler epoch_counter
     checkpointer train_logger visual_frontend separator
@@ -50,6 +51,11 @@ def refuse_unknown_options(args, hparams_file):
     for arg in args:
         name = arg[2:].split("=")[0]
         if arg.startswith("--") and name not in known:
+            if name in READ_BY_CODE:
+                raise ConfigError(
+                    f"'{hparams_file}' has no key '{name}' that '--{name}' "
+                    f"could change; add the line '{name}: null' to it."
+                )
             raise ConfigError(
                 f"'--{name}' is neither a key of '{hparams_file}' nor a run "
                 f"option{_nearest(name, known)}"
