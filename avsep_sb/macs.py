@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from avsep_sb.lobes.afrcnn import JoinConv1d
 from avsep_sb.lobes.iianet_blocks import IntraAttention
 from avsep_sb.lobes.norms import GlobalLayerNorm
 
@@ -92,9 +93,10 @@ def layer_macs(module, size_in, size_out):
 def count_macs(model, *inputs):
     """Count one pass through a model.
 
-    Where an intra-attention is defined on a resized signal but computed on
-    the short one, which gives the same numbers, the count is that of the
-    definition, as in the release; ``saved`` tells the difference.
+    Where an intra-attention, or a convolution that joins several rates, is
+    defined on a resized signal but computed on the short one, which gives the
+    same numbers, the count is that of the definition, as in the released
+    code; ``saved`` tells the difference.
 
     Arguments
     ---------
@@ -129,6 +131,9 @@ def count_macs(model, *inputs):
         total.convs += convs * times
         total.ptflops += ptflops * times
         total.saved += convs * (times - 1.0)
+        if isinstance(layer, JoinConv1d):
+            entered = sum(signal.numel() for signal in args)
+            total.saved += convs - entered * layer.out_channels
 
     handles = []
     for module in model.modules():

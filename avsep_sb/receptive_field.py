@@ -1,4 +1,4 @@
-"""How far IIANet sees through its convolutions.
+"""How far a separator sees through its convolutions.
 
 Authors
  * avsep_sb contributors
@@ -19,8 +19,8 @@ def conv_reach(separator):
 
     Arguments
     ---------
-    separator : avsep_sb.lobes.iianet.IIANet
-        The model.
+    separator : torch.nn.Module
+        An IIANet, or a model that tells its own ``reach_frames()``.
 
     Returns
     -------
@@ -35,10 +35,13 @@ def conv_reach(separator):
     1151
     """
     codec = separator.codec
-    with_video = separator.num_av_cycles
-    audio_only = separator.num_cycles - with_video
-    frames = audio_only * _cycle_reach(separator, False)
-    frames += with_video * _cycle_reach(separator, True)
+    if hasattr(separator, "reach_frames"):
+        frames = separator.reach_frames()
+    else:
+        with_video = separator.num_av_cycles
+        audio_only = separator.num_cycles - with_video
+        frames = audio_only * _cycle_reach(separator, False)
+        frames += with_video * _cycle_reach(separator, True)
     # The encoder sees one window around each frame, and the decoder adds up
     # the windows that cover a sample.
     return 2 * frames * codec.stride + 2 * codec.kernel_size - 1
