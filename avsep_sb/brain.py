@@ -14,10 +14,12 @@ import torch
 from speechbrain.core import Brain, Stage
 from speechbrain.nnet.schedulers import update_learning_rate
 from speechbrain.utils.distributed import (
+    ddp_all_reduce,
     ddp_barrier,
     ddp_broadcast,
     get_rank,
     if_main_process,
+    is_distributed_initialized,
 )
 from speechbrain.utils.logger import get_logger
 
@@ -36,7 +38,9 @@ class AVSeparationBrain(Brain):
     to sources ``[B, T, S]``. The hyperparameters it reads are ``loss``,
     ``loss_threshold``, ``lr_scheduler``, ``epoch_counter``, ``train_logger``,
     ``sample_rate``, ``seed`` and, for the test, ``output_folder``,
-    ``test_metrics``, ``save_audio`` and ``n_audio_to_save``.
+    ``test_metrics``, ``save_audio`` and ``n_audio_to_save``. With
+    ``lr_scheduler_loss: train`` the schedule of the learning rate watches the
+    training loss of the epoch (as BIN's does) and not the validation loss.
 
     Arguments
     ---------
@@ -51,6 +55,12 @@ class AVSeparationBrain(Brain):
             raise ConfigError(
                 f"max_grad_norm is {self.max_grad_norm}, but must be above 0; "
                 "give a large number to train without clipping."
+            )
+        self.watched = getattr(self.hparams, "lr_scheduler_loss", "valid")
+        if self.watched not in ("train", "valid"):
+            raise ConfigError(
+                f"lr_scheduler_loss is {self.watched!r}: give 'train' or "
+                "'valid', the loss that the learning rate follows."
             )
         self.train_set = None
         self.test_run = None
@@ -146,7 +156,7 @@ class AVSeparationBrain(Brain):
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Schedules, stops, logs and saves after each validation."""
         if stage == Stage.TRAIN:
-            self.train_stats = {"loss": float(stage_loss)}
+            self.train_stats = {"loss": self._mean_over_ranks(stage_loss)}
             return
         # Means per utterance, and one number for all ranks: schedules that
         # see slightly different floats would part.
@@ -157,8 +167,9 @@ class AVSeparationBrain(Brain):
             }
         )
         if stage == Stage.VALID:
+            watched = self.train_stats if self.watched == "train" else stats
             old_lr, new_lr = self.hparams.lr_scheduler(
-                [self.optimizer], epoch, stats["loss"]
+                [self.optimizer], epoch, watched["loss"]
             )
             update_learning_rate(self.optimizer, new_lr)
             self.hparams.epoch_counter.update_metric(stats["loss"])
@@ -192,6 +203,14 @@ class AVSeparationBrain(Brain):
                 "or give the output_folder of a finished run."
             )
         super().on_evaluate_start(max_key=max_key, min_key=min_key)
+
+    def _mean_over_ranks(self, value):
+        """One number for all ranks, or their schedules would part."""
+        if not is_distributed_initialized():
+            return float(value)
+        total = torch.tensor(float(value), device=self.device)
+        ddp_all_reduce(total, torch.distributed.ReduceOp.SUM)
+        return float(total) / torch.distributed.get_world_size()
 
     def _set_torn_checkpoints_aside(self):
         if if_main_process():

@@ -157,6 +157,9 @@ def load_frontend_weights(hparams):
 def train_and_evaluate(hparams, run_opts):
     """Trains, tests the best checkpoint, draws the curves and exports.
 
+    A YAML that trains something else than a separator names the function
+    which does, under ``trainer``.
+
     Leaves in ``output_folder``: ``train_log.txt``, ``test_results.csv``,
     audio and spectrograms of the first test items, ``training_curves.png``
     and ``pretrained/``, a folder for ``AVSeparation.from_hparams``.
@@ -170,9 +173,11 @@ def train_and_evaluate(hparams, run_opts):
 
     Returns
     -------
-    AVSeparationBrain
+    speechbrain.core.Brain
         After the test, holding the best weights.
     """
+    if "trainer" in hparams:
+        return hparams["trainer"](hparams, run_opts)
     train, valid, test = make_datasets(hparams)
     load_frontend_weights(hparams)
     brain = AVSeparationBrain(

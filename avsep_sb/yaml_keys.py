@@ -26,7 +26,8 @@ READ_BY_CODE = frozenset(
     noise_folder noise_snr_db noise_probability
     crop_size use_lips frontend_weights window_frames dataloader_opts
     valid_dataloader_opts modules loss optimizer lr_scheduler epoch_counter
-    checkpointer train_logger visual_frontend separator
+    checkpointer train_logger visual_frontend separator lr_scheduler_loss
+    trainer pixel_scale
     """.split()
 )
 

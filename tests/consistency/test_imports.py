@@ -14,6 +14,7 @@ FILES = sorted((ROOT / "avsep_sb").rglob("*.py"))
 TRAINING = {
     "avsep_sb.brain",
     "avsep_sb.experiment",
+    "avsep_sb.frame_reconstruction",
     "avsep_sb.lip_reading",
     "avsep_sb.run_results",
     "avsep_sb.schedule",
