@@ -78,7 +78,7 @@ class NoiseFolder:
         length=None,
     ):
         self.folder = Path(folder)
-        self.snr_db = _check_range(snr_db)
+        self.snr_db = check_snr_range(snr_db)
         self.seed = seed
         self.epoch = SharedEpoch() if epoch is None else epoch
         self.probability = _check_share(probability)
@@ -167,6 +167,38 @@ def check_noise_length(path, count, start, needed):
         )
 
 
+def check_snr_range(snr_db, key="noise_snr_db"):
+    """The bounds of a signal-to-noise ratio.
+
+    Arguments
+    ---------
+    snr_db : sequence of float
+        The lowest and the highest, in dB.
+    key : str
+        What the user calls them.
+
+    Returns
+    -------
+    (float, float)
+        ``ConfigError`` is raised if they are not two numbers in order.
+
+    Example
+    -------
+    >>> check_snr_range([-6, 3])
+    (-6.0, 3.0)
+    """
+    try:
+        low, high = (float(value) for value in snr_db)
+    except (TypeError, ValueError):
+        low, high = float("nan"), float("nan")
+    if not float("-inf") < low <= high < float("inf"):
+        raise ConfigError(
+            f"{key} is {snr_db} but must be two numbers [lowest, highest] in "
+            "dB."
+        )
+    return low, high
+
+
 def _find(folder):
     """Paths of all audio files, hidden ones left out."""
     if not folder.is_dir():
@@ -196,20 +228,6 @@ def _count(path, sample_rate):
             f"{sample_rate}: resample the files of noise_folder."
         )
     return count
-
-
-def _check_range(snr_db):
-    """The bounds as two floats in order."""
-    try:
-        low, high = (float(value) for value in snr_db)
-    except (TypeError, ValueError):
-        low, high = float("nan"), float("nan")
-    if not float("-inf") < low <= high < float("inf"):
-        raise ConfigError(
-            f"noise_snr_db is {snr_db} but must be two numbers [lowest, "
-            "highest] in dB."
-        )
-    return low, high
 
 
 def _check_share(probability):

@@ -17,6 +17,7 @@ import numpy as np
 import soundfile
 from scipy.fft import irfft, next_fast_len
 from scipy.signal import butter, lfilter, sosfilt
+from tqdm import tqdm
 
 from avsep_sb.dataio.jobs import replace_file
 from avsep_sb.errors import DataError
@@ -68,7 +69,7 @@ def generate_noises(out_dir, split, count, seconds=30.0, seed=1234):
     folder = Path(out_dir) / split
     _claim(folder / SETTINGS_FILE, {"seed": seed, "seconds": float(seconds)})
     paths = []
-    for number in range(count):
+    for number in tqdm(range(count), desc=f"noise for {split}", unit="file"):
         path = folder / f"{number:04d}_{kind_of(number)}.flac"
         if not path.exists():
             wave = make_noise(split, number, seconds, seed)

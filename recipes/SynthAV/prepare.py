@@ -9,10 +9,15 @@ from pathlib import Path
 
 import numpy as np
 from speechbrain.utils.logger import get_logger
+from tqdm import tqdm
 
-from avsep_sb.dataio.manifest import write_manifest
-from avsep_sb.errors import DataError
+from avsep_sb.dataio.corpus import open_splits, portable_path
+from avsep_sb.dataio.manifest import read_manifest, write_manifest
+from avsep_sb.dataio.noise import check_snr_range
+from avsep_sb.dataio.noise_rows import with_noise
+from avsep_sb.errors import ConfigError, DataError
 from avsep_sb.synth.corpus import generate
+from avsep_sb.synth.noise import generate_noises
 
 logger = get_logger(__name__)
 
@@ -29,6 +34,9 @@ def prepare_synthav(
     same_voice_ratio=0.4,
     mix_gain_db=2.5,
     mix_seed=7,
+    noise_db=None,
+    num_noises=100,
+    noise_seconds=30.0,
     workers=None,
     skip_prep=False,
 ):
@@ -43,7 +51,8 @@ def prepare_synthav(
     data_folder : str or Path
         Folder of the corpus; it is generated there if it is absent.
     save_folder : str or Path
-        Folder of the manifests. A manifest that is there stays.
+        Folder of the manifests. A manifest that is there stays;
+        ``ConfigError`` is raised if it was made with other settings.
     num_spks : int
         Speakers per mixture.
     utts_per_speaker : int
@@ -58,6 +67,16 @@ def prepare_synthav(
         Each voice is scaled by a gain from -g to g dB.
     mix_seed : int
         Seed of the mixtures; the seed of the training plays no part.
+    noise_db : (float, float) or None
+        Adds noise to all mixtures, which the voices together exceed by a
+        level drawn between these bounds, in dB (see
+        :func:`avsep_sb.dataio.scaling.noise_gain`). The voices and their
+        levels are those of the mixtures without noise. None adds none.
+    num_noises : int
+        Files of noise for training in ``<data_folder>/noise/train``; there
+        are a fifth as many for validation and for test.
+    noise_seconds : float
+        Length of each.
     workers : int or None
         Processes; None takes all cores.
     skip_prep : bool
@@ -78,7 +97,32 @@ def prepare_synthav(
         "test": ("test", num_test, 0.0),
         "test_same": ("test", num_test, 1.0),
     }
+    settings = {
+        "num_spks": num_spks,
+        "utts_per_speaker": utts_per_speaker,
+        "corpus_seed": corpus_seed,
+        "num_train": num_train,
+        "num_valid": num_valid,
+        "num_test": num_test,
+        "same_voice_ratio": same_voice_ratio,
+        "mix_gain_db": mix_gain_db,
+        "mix_seed": mix_seed,
+    }
+    if noise_db is not None:
+        noise_db = check_snr_range(noise_db, "noise_db")
+        settings["noise_db"] = noise_db
+        settings["num_noises"] = num_noises
+        settings["noise_seconds"] = noise_seconds
+    open_splits(save_folder, settings)
     if all((save_folder / f"{name}.csv").is_file() for name in plan):
+        # Older folders hold no settings to compare.
+        first = read_manifest(save_folder / "train.csv")[0]
+        if ("noise_wav" in first) != (noise_db is not None):
+            raise ConfigError(
+                f"{save_folder} holds mixtures "
+                f"{'without' if noise_db else 'with'} noise: choose another "
+                "--manifest_folder or delete this one."
+            )
         logger.info("The manifests in %s are there already.", save_folder)
         return
     rows = generate(
@@ -95,7 +139,26 @@ def prepare_synthav(
             _mixture(f"{name}{i:05d}", pool, rng, num_spks, same, mix_gain_db)
             for i in range(count)
         ]
+        if noise_db is not None:
+            # A generator of its own: the voices stay as they are without it.
+            rng = np.random.default_rng([mix_seed, index, 1])
+            files = _noises(
+                data_folder, split, num_noises, noise_seconds, corpus_seed
+            )
+            mixtures = [
+                with_noise(row, files, noise_db, rng, data_folder)
+                for row in tqdm(mixtures, desc=f"noise in {name}")
+            ]
         write_manifest(save_folder / f"{name}.csv", mixtures, num_spks)
+
+
+def _noises(data_folder, split, count, seconds, seed):
+    """Noises of one split, generated where they are not there yet."""
+    if split != "train":
+        count = max(1, count // 5)
+    folder = Path(data_folder) / "noise"
+    paths = generate_noises(folder, split, count, seconds, seed)
+    return [portable_path(path, data_folder) for path in paths]
 
 
 def _mixture(name, pool, rng, num_spks, same, gain_db):
