@@ -21,8 +21,11 @@ MAX_LAG = 0.5
 TAPS = 8
 """Taps on each side of the delay: fractions of a sample, filters of codecs."""
 
-MAX_LEFT = 0.1
-"""Speech may leave this share of the noise's energy: it is 10 dB below."""
+MAX_LEFT = 0.05
+"""Speech may leave this share of the noise's energy: it is 13 dB below."""
+
+MAX_OFF_DB = 10.0
+"""A label may be off by so much: pauses count in it or not, levels differ."""
 
 WINDOW = 0.5
 """Seconds in which speech that is left is looked for."""
@@ -39,7 +42,9 @@ class NoiseOnly(NamedTuple):
     left: float
 
 
-def noise_only(noisy, clean, sample_rate=16000, name="the noisy recording"):
+def noise_only(
+    noisy, clean, sample_rate=16000, label_db=None, name="the noisy recording"
+):
     """Takes the clean speech out of a noisy recording.
 
     The delay is the largest peak of the cross-correlation of the differenced
@@ -47,8 +52,7 @@ def noise_only(noisy, clean, sample_rate=16000, name="the noisy recording"):
     fitted by least squares over the whole recording. Then the residual is
     searched for speech: in windows of 0.5 s, the share of its energy that
     three taps of the speech explain. A gain that changes, a clock that
-    drifts or another utterance leaves such a share; independent noise does
-    not.
+    drifts leaves such a share; independent noise does not.
 
     Arguments
     ---------
@@ -59,6 +63,9 @@ def noise_only(noisy, clean, sample_rate=16000, name="the noisy recording"):
         and after them.
     sample_rate : int
         In Hz.
+    label_db : float, optional
+        The signal-to-noise ratio that the recording is said to have. Far
+        below it, the clean speech is that of another utterance.
     name : str or Path
         The noisy recording, for the message.
 
@@ -66,7 +73,8 @@ def noise_only(noisy, clean, sample_rate=16000, name="the noisy recording"):
     -------
     NoiseOnly
         ``DataError`` is raised if one of the two is silent, if nothing is
-        left, or if what is left still follows the speech.
+        left, if what is left still follows the speech, or if the ratio is
+        more than 10 dB off the label.
 
     Example
     -------
@@ -106,14 +114,16 @@ def noise_only(noisy, clean, sample_rate=16000, name="the noisy recording"):
             "speech): check that both files are of one utterance, or leave "
             "it out."
         )
+    ratio = float(10 * np.log10(max(float(speech @ speech), 1e-20) / energy))
+    if label_db is not None and abs(ratio - label_db) > MAX_OFF_DB:
+        raise DataError(
+            f"{name} holds its clean speech {ratio:.0f} dB above the rest but "
+            f"is labelled {label_db:g} dB: check that both files are of one "
+            "utterance, or leave it out."
+        )
     copy = copies[TAPS]
-    return NoiseOnly(
-        noise.astype(np.float32),
-        lag,
-        float(speech @ copy / (copy @ copy)),
-        float(10 * np.log10(max(float(speech @ speech), 1e-20) / energy)),
-        left,
-    )
+    gain = float(speech @ copy / (copy @ copy))
+    return NoiseOnly(noise.astype(np.float32), lag, gain, ratio, left)
 
 
 def find_lag(noisy, clean, max_lag):
