@@ -84,7 +84,16 @@ def generate_noises(out_dir, split, count, seconds=30.0, seed=1234):
 
 
 def kind_of(number):
-    """Returns the kind of a file, a str, by its number.
+    """The kind of a noise.
+
+    Arguments
+    ---------
+    number : int
+        Number of the file.
+
+    Returns
+    -------
+    str
 
     Example
     -------
