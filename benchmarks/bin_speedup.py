@@ -44,6 +44,7 @@ class PlainJoin(nn.Module):
         self.weight, self.bias = join.weight, join.bias
 
     def forward(self, *signals):
+        """Join [N, C, T] and [N, C, T'] for any T' to [N, C, T]."""
         length = signals[0].shape[-1]
         signals = [
             signal
@@ -62,6 +63,7 @@ class PlainNorm(nn.Module):
         self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
 
     def forward(self, x, repeats=None):
+        """Normalise [N, C, T]; no model here counts frames several times."""
         mean = x.mean((1, 2), keepdim=True)
         variance = ((x - mean) ** 2).mean((1, 2), keepdim=True)
         x = (x - mean) / (variance + self.eps) ** 0.5
