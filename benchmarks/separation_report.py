@@ -24,7 +24,7 @@ import torch
 from tqdm import tqdm
 
 from avsep_sb.dataio.items import ItemReader
-from avsep_sb.dataio.manifest import check_manifest, columns
+from avsep_sb.dataio.manifest import check_manifest
 from avsep_sb.errors import run_or_explain
 from avsep_sb.inference.separation import AVSeparation
 from avsep_sb.losses import pit, si_snr
@@ -96,7 +96,6 @@ def main(argv):
         use_lips=True,
         crop_size=None,
     )
-    names = columns(2)[2:]
     lines = [
         "| manifest | mixtures | SI-SNRi AV | SI-SNRi audio-only | gap "
         "| voices follow faces |",
@@ -108,7 +107,7 @@ def main(argv):
         for item in tqdm(listed, desc=path.stem):
             mix, sources, lips = (
                 torch.from_numpy(np.ascontiguousarray(a))
-                for a in reader(item["ID"], {n: item[n] for n in names})[:3]
+                for a in reader(item["ID"], item)[:3]
             )
             lips = lips.transpose(0, 1)[None]
             rows.append(
