@@ -196,9 +196,15 @@ def _pools(data_folder, folders, wanted, seed, taken, workers):
             )
             chosen = set(chosen[: max(2, len(chosen) // VALID_SHARE)])
             members = {n: s for n, s in members.items() if s in chosen}
-        pools[split] = _long_enough(data_folder, members, workers)
-        sources[split] = f"{part}/"
-        taken.update(pools[split].values())
+        pools[split], sources[split] = members, f"{part}/"
+        taken.update(members.values())
+    # Public lists hold long enough ones only; all others in one go.
+    members = {n: spk for split in rest for n, spk in pools[split].items()}
+    long_enough = _long_enough(data_folder, members, workers)
+    for split in rest:
+        pools[split] = {
+            n: spk for n, spk in pools[split].items() if n in long_enough
+        }
     return pools, sources
 
 
@@ -218,7 +224,7 @@ def _members(folder, taken):
 
 
 def _long_enough(data_folder, members, workers):
-    """Leaves out utterances that are shorter than a mixture."""
+    """The utterances that are not shorter than a mixture."""
     paths = {}
     for name in sorted(members):
         video = find_video(data_folder, name)
@@ -229,7 +235,7 @@ def _long_enough(data_folder, members, workers):
             f"{len(failed)} of {len(members)} utterances are not drawn from, "
             f"first {next(iter(failed.values()))}"
         )
-    return {n: spk for n, spk in members.items() if paths[n] not in failed}
+    return {name for name, path in paths.items() if path not in failed}
 
 
 def _check_length(path):

@@ -21,6 +21,7 @@ from avsep_sb.dataio.corpus_media import Video, extract_corpus, media_paths
 from avsep_sb.dataio.jobs import list_failures, replace_file
 from avsep_sb.dataio.manifest import write_manifest
 from avsep_sb.dataio.mixture_lists import check_known
+from avsep_sb.dataio.protocols import check_protocol
 from avsep_sb.dataio.wham_lists import (
     SECONDS,
     read_wham_list,
@@ -43,8 +44,6 @@ from avsep_sb.dataio.wham_rows import (
 from avsep_sb.errors import ConfigError, DataError
 
 logger = get_logger(__name__)
-
-PROTOCOLS = ("published", "corrected")
 
 LIST_FILES = {
     split: f"mix_2_spk_{name}_fully_overlapped_only_full_wham.csv"
@@ -81,7 +80,8 @@ def prepare_lrs3_wham(
         LRS3, with ``{trainval,test}/<spk>/<utt>.mp4`` and, where somebody
         has unpacked the sound, ``audio/<spk>/<utt>.wav``.
     save_folder : str or Path
-        Folder of the manifests. A manifest that is there stays.
+        Folder of the manifests. A manifest that is there stays. Its name,
+        or its parent's, holds "corrected" for that protocol alone.
     protocol : str
         "published" or "corrected".
     wham_folder : str, Path or None
@@ -112,10 +112,7 @@ def prepare_lrs3_wham(
     """
     if skip_prep:
         return
-    if protocol not in PROTOCOLS:
-        raise ConfigError(
-            f"protocol is {protocol!r} but must be one of {PROTOCOLS}"
-        )
+    check_protocol(protocol, save_folder, "LRS3-WHAM")
     if num_spks != 2:
         raise ConfigError(
             f"num_spks is {num_spks} but LRS3+WHAM! mixes 2 speakers"
@@ -166,6 +163,11 @@ def prepare_lrs3_wham(
     if protocol == "published":
         speech = media / "lrs3_wham_published" / "speech"
         sounds = {n: find_sound(data_folder, n, videos[n]) for n in sources}
+        wavs = sum(path.suffix == ".wav" for path in sounds.values())
+        logger.info(
+            f"Speech of {wavs} wavs in {data_folder / 'audio'} and of "
+            f"{len(sounds) - wavs} videos"
+        )
         failures.update(make_published_speech(sounds, speech, workers))
     describe = partial(portable_path, data_folder=data_folder)
     listing = {videos[name]: reason for name, reason in failures.items()}

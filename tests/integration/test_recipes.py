@@ -9,12 +9,17 @@ from pathlib import Path
 import pytest
 
 from tests.utils.mini_corpora import MAKERS
+from tests.utils.mini_lrs3_wham import make_lrs3_wham
 from tests.utils.mini_ntcd import make_ntcd
 from tests.utils.recipe_tests import failed_checks, read_rows, run_row
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = read_rows(ROOT / "tests" / "recipes")
-MAKERS = {**MAKERS, "NTCD-TIMIT": make_ntcd}
+MAKERS = {
+    **MAKERS,
+    "NTCD-TIMIT": make_ntcd,
+    "LRS3-WHAM": make_lrs3_wham,
+}
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row["Dataset"] for row in ROWS])

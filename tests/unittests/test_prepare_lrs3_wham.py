@@ -2,11 +2,9 @@
 right mixtures, resumable, one bad file stops nothing, one clear sentence."""
 
 import csv
-import json
 import logging
 import os
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,11 +17,16 @@ from avsep_sb.dataio.lips import read_lips
 from avsep_sb.dataio.manifest import check_manifest, read_manifest
 from avsep_sb.dataio.wham_lists import read_wham_list, speaker_of
 from avsep_sb.errors import ConfigError, DataError
-from tests.utils.fake_corpora import fake_vision, load_prepare, write_video
-from tests.utils.mini_lrs3_wham import LIST_FILE, write_list, write_noise
-
-IDS = {"train": ("aa", "b_b", "cc"), "val": ("dd", "ee"), "test": ("ff", "gg")}
-CODES = {"train": "tr", "val": "cv", "test": "tt"}
+from tests.utils.fake_corpora import load_prepare, write_video
+from tests.utils.mini_lrs3_wham import (
+    IDS,
+    LIST_FILE,
+    fake_clips,
+    fake_lrs3_wham,
+    prepare,
+    write_list,
+    write_noise,
+)
 
 
 @pytest.fixture
@@ -33,46 +36,12 @@ def wham(repo):
 
 @pytest.fixture
 def vision(monkeypatch):
-    """No decoder and no detector; lengths are those of the fake files."""
-    seen = fake_vision(monkeypatch)
-
-    def probe(path):
-        return SimpleNamespace(duration=float(open(path).read().split()[1]))
-
-    monkeypatch.setattr(
-        sys.modules["avsep_sb.vision.decode"], "probe", probe, raising=False
-    )
-    return seen
+    return fake_clips(monkeypatch)
 
 
 @pytest.fixture
 def tree(tmp_path, vision):
-    """Videos as released, noise, and lists: (utt1, utt2, d, noise, t0, q)."""
-    root = tmp_path / "corpus"
-    seed = 0
-    for split, ids in IDS.items():
-        part = "test" if split == "test" else "trainval"
-        for one in ids:
-            for utt in ("50001", "50002"):
-                seed += 1
-                write_video(root / part / one / f"{utt}.mp4", seed, 2.4)
-        noise = root / "wham_noise" / CODES[split]
-        write_noise(noise / "n1.wav", 6.0, seed)
-        write_noise(noise / "n2.wav", 4.5, seed + 100)
-        rows = []
-        for k, two in enumerate(ids[1:]):
-            for utt in ("50001", "50002"):
-                pair = (f"{ids[0]}/{utt}", f"{two}/{utt}")
-                level = 1.5 + k + 0.25 * len(rows)
-                rows.append((*pair, level, f"n{k + 1}.wav", 2.0 * k, -3.0))
-        write_list(root / "lists" / LIST_FILE.format(split), rows)
-    return root
-
-
-def prepare(module, tree, save="manifests", **kwargs):
-    save = tree.parent / save
-    module.prepare_lrs3_wham(tree, save, **{"workers": 0, **kwargs})
-    return save
+    return fake_lrs3_wham(tmp_path / "corpus")
 
 
 def norm(wave, rate=16000):
@@ -189,19 +158,26 @@ def test_corrected_levels(wham, tree):
 
 
 def test_protocols_never_mix(wham, tree):
+    """Neither in a folder of the other's name, nor by that name alone."""
     save = prepare(wham, tree)
-    with pytest.raises(
-        ConfigError, match="protocol 'published', now 'corrected'"
+    marked = prepare(wham, tree, protocol="corrected")
+    for folder, protocol, match in (
+        (save, "corrected", "add --dataset LRS3-WHAM-corrected"),
+        (marked, "published", "is for the corrected protocol: ask for it"),
+        (tree.parent / "x", "both", "'both' but must be published or"),
     ):
-        prepare(wham, tree, protocol="corrected")
-    (save / "test.csv").unlink()
-    with pytest.raises(ConfigError, match="choose another --manifest_folder"):
-        prepare(wham, tree, protocol="corrected")
-    assert not (save / "test.csv").exists()
-    with pytest.raises(ConfigError, match="'both' but must be one of"):
-        prepare(wham, tree, "x", protocol="both")
+        with pytest.raises(ConfigError, match=match):
+            wham.prepare_lrs3_wham(tree, folder, protocol=protocol)
+    renamed = tree.parent / "corrected" / "renamed"
+    os.rename(save, renamed)
+    (renamed / "test.csv").unlink()
+    with pytest.raises(
+        ConfigError, match="protocol 'published', now 'corrected': choose"
+    ):
+        wham.prepare_lrs3_wham(tree, renamed, protocol="corrected")
+    assert not (renamed / "test.csv").exists()
     with pytest.raises(ConfigError, match="mixes 2 speakers"):
-        prepare(wham, tree, "x", num_spks=3)
+        wham.prepare_lrs3_wham(tree, tree.parent / "x", num_spks=3)
     assert not (tree.parent / "x").exists()
 
 
@@ -242,7 +218,7 @@ def test_killed_half_way_continues(wham, tree, monkeypatch):
     monkeypatch.setitem(rows, "write_published_mixture", dies)
     with pytest.raises(KeyboardInterrupt):
         prepare(wham, tree)
-    assert not list((tree.parent / "manifests").glob("*.csv"))
+    assert not list(tree.parent.glob("*/manifests/*.csv"))
     save = prepare(wham, tree)
     # two were there already; the one that was interrupted is made again
     assert count[0] == 3 + 8 - 2
@@ -296,7 +272,7 @@ def test_nothing_left_says_why(wham, tree):
         DataError, match="no mixture of train is left .*16000 samples"
     ):
         prepare(wham, tree)
-    assert not (tree.parent / "manifests" / "train.csv").exists()
+    assert not list(tree.parent.glob("*/manifests/train.csv"))
 
 
 def test_what_is_missing_is_one_sentence(wham, tree, vision):
@@ -304,7 +280,7 @@ def test_what_is_missing_is_one_sentence(wham, tree, vision):
         with pytest.raises(DataError, match=match) as caught:
             prepare(wham, tree, **kwargs)
         assert "\n" not in str(caught.value)
-        assert not list((tree.parent / "manifests").glob("*.csv"))
+        assert not list(tree.parent.glob("*/manifests/*.csv"))
         assert not vision
 
     refused("train_fully.*is not in .*make_lists", lists_folder=tree / "test")
@@ -336,86 +312,3 @@ def test_shared_speakers(wham, tree, caplog):
     write_list(tree / "lists" / LIST_FILE.format("val"), rows[:1])
     with pytest.raises(DataError, match="no mixture of valid is left, for"):
         prepare(wham, tree, "third", protocol="corrected")
-
-
-COUNTS = {"num_train": 5, "num_valid": 3, "num_test": 3}
-
-
-def test_lists_are_drawn_from_the_tree(wham, tree):
-    for split in ("train", "val"):
-        (tree / "lists" / LIST_FILE.format(split)).unlink()
-    # too short for a mixture: never drawn
-    write_video(tree / "trainval" / "aa" / "50009.mp4", 77, 1.9)
-    # a test speaker in trainval: never drawn for training or validation
-    write_video(tree / "trainval" / "ff" / "50009.mp4", 78, 2.4)
-    save = prepare(wham, tree, make_lists=True, **COUNTS)
-    speakers = {}
-    for split, count in (("train", 5), ("valid", 3), ("test", 2)):
-        rows = check_manifest(save / f"{split}.csv", tree, num_spks=2)
-        assert len(rows) == count
-        speakers[split] = {row[f"s{k}_spk"] for row in rows for k in (1, 2)}
-        assert not [row["ID"] for row in rows if "50009" in row["ID"]]
-    assert len(speakers["valid"]) == 2 and speakers["test"] == {"ff", "gg"}
-    assert not speakers["train"] & speakers["valid"]
-    record = json.loads((save / "lists.json").read_text())
-    assert record["protocol"] == "published"
-    assert record["lists"]["test"].startswith("the given mix_2_spk_test")
-    assert record["lists"]["train"] == (
-        "drawn with seed 0: 5 mixtures of 6 utterances of trainval/, noise "
-        "in the order of the file names"
-    )
-    drawn = read_wham_list(save / "lists" / LIST_FILE.format("train"))
-    assert [(m.noise, m.start) for m in drawn] == [
-        ("n1.wav", 0),
-        ("n2.wav", 0),
-        ("n1.wav", 32000),
-        ("n2.wav", 32000),
-        ("n1.wav", 64000),
-    ]
-    # the drawn lists serve as given ones
-    again = tree.parent / "lists"
-    os.rename(save / "lists", again)
-    os.rename(
-        tree / "lists" / LIST_FILE.format("test"),
-        again / LIST_FILE.format("test"),
-    )
-    same = prepare(wham, tree, "same", lists_folder=again)
-    assert (same / "train.csv").read_bytes() == (
-        save / "train.csv"
-    ).read_bytes()
-    with pytest.raises(ConfigError, match="'train': 5.*'train': 6"):
-        prepare(wham, tree, make_lists=True, **{**COUNTS, "num_train": 6})
-    with pytest.raises(DataError, match="holds 5 windows .* but 6 mixtures"):
-        prepare(
-            wham, tree, "more", make_lists=True, **{**COUNTS, "num_train": 6}
-        )
-
-
-def test_lists_are_drawn_from_published_pools(wham, tree):
-    """LRS3-2Mix lists name the utterances, WHAM!'s table orders the noise."""
-    for split, ids in IDS.items():
-        path = tree / "lists" / LIST_FILE.format(split)
-        path.unlink()
-        # validation and test share a speaker, as they do in public
-        shared = ["ff"] if split == "val" else []
-        pool = [f"{one}_50001" for one in [*ids, *shared]]
-        path = tree / "lists" / f"mix_2_spk_{CODES[split]}.scp"
-        path.write_text(
-            "".join(
-                f"/x/{one}.wav 1.5 /x/{two}.wav -1.5\n"
-                for one, two in zip(pool, pool[1:], strict=False)
-            )
-        )
-        path = tree / "lists" / f"mix_param_meta_{CODES[split]}.csv"
-        path.write_text("utterance_id\nn2.wav\nn1.wav\n")
-    counts = {"num_train": 3, "num_valid": 1, "num_test": 1}
-    save = prepare(wham, tree, make_lists=True, **counts)
-    rows = read_manifest(save / "valid.csv")
-    assert {rows[0]["s1_spk"], rows[0]["s2_spk"]} == {"dd", "ee"}
-    drawn = read_wham_list(save / "lists" / LIST_FILE.format("train"))
-    assert [m.noise for m in drawn] == ["n2.wav", "n1.wav", "n2.wav"]
-    assert all(name.endswith("_50001") for m in drawn for name in m.utterances)
-    record = json.loads((save / "lists.json").read_text())["lists"]
-    assert record["train"].endswith(
-        "of mix_2_spk_tr.scp, noise in the order of mix_param_meta_tr.csv"
-    )

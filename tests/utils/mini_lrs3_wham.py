@@ -1,14 +1,21 @@
 """Miniature LRS3 and WHAM! noise, in the layouts in which they unpack."""
 
 import csv
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import soundfile
 
+from tests.utils.fake_corpora import fake_vision, write_video
 from tests.utils.mini_corpora import talking_face, write_clip
 
 LIST_FILE = "mix_2_spk_{}_fully_overlapped_only_full_wham.csv"
+
+#: speakers of the fake corpus
+IDS = {"train": ("aa", "b_b", "cc"), "val": ("dd", "ee"), "test": ("ff", "gg")}
+CODES = {"train": "tr", "val": "cv", "test": "tt"}
 
 #: the published columns, the first of which has no name
 COLUMNS = (
@@ -65,3 +72,45 @@ def make_lrs3_wham(root):
     rows = [(one, two, 1.93, name, 0.0, -3.4)]
     write_list(root / "lists" / LIST_FILE.format("test"), rows)
     return root
+
+
+def fake_clips(monkeypatch):
+    """Replaces decoder and detector; lengths are those of the fake files.
+    Returns the clips seen, in order."""
+    seen = fake_vision(monkeypatch)
+
+    def probe(path):
+        return SimpleNamespace(duration=float(open(path).read().split()[1]))
+
+    decode = sys.modules["avsep_sb.vision.decode"]
+    monkeypatch.setattr(decode, "probe", probe, raising=False)
+    return seen
+
+
+def fake_lrs3_wham(root):
+    """Fake videos as released, noise, and all three lists."""
+    seed = 0
+    for split, ids in IDS.items():
+        part = "test" if split == "test" else "trainval"
+        for one in ids:
+            for utt in ("50001", "50002"):
+                seed += 1
+                write_video(root / part / one / f"{utt}.mp4", seed, 2.4)
+        noise = root / "wham_noise" / CODES[split]
+        write_noise(noise / "n1.wav", 6.0, seed)
+        write_noise(noise / "n2.wav", 4.5, seed + 100)
+        rows = []
+        for k, two in enumerate(ids[1:]):
+            for utt in ("50001", "50002"):
+                pair = (f"{ids[0]}/{utt}", f"{two}/{utt}")
+                level = 1.5 + k + 0.25 * len(rows)
+                rows.append((*pair, level, f"n{k + 1}.wav", 2.0 * k, -3.0))
+        write_list(root / "lists" / LIST_FILE.format(split), rows)
+    return root
+
+
+def prepare(module, tree, save="manifests", **kwargs):
+    """As in results: a folder per protocol, and the manifests in it."""
+    save = tree.parent / kwargs.get("protocol", "published") / save
+    module.prepare_lrs3_wham(tree, save, **{"workers": 0, **kwargs})
+    return save
