@@ -35,13 +35,18 @@ FOLDER = "published"
 
 
 class TargetJob(NamedTuple):
-    """A recording, the wav of its target, its mouth, and where that goes if
-    it has to be filled up."""
+    """A recording, the wav of its target, and its mouth."""
 
     source: Path
     target: Path
     mouth: Path
-    filled: Path
+
+
+class FillJob(NamedTuple):
+    """A mouth, and where it goes if it has to be filled up to 4 s."""
+
+    source: Path
+    target: Path
 
 
 class MixtureJob(NamedTuple):
@@ -54,23 +59,31 @@ class MixtureJob(NamedTuple):
 
 
 def make_target(job):
-    """Writes the target of an utterance, 4 s, and its mouth if it is short.
-
-    Frames that are missing at the end are black, as in the release.
+    """Writes the target of an utterance, 4 s.
 
     Arguments
     ---------
     job : TargetJob
         What to read and to write.
     """
-    wave = _norm16(job.source)
-    frames = read_mouth(job.mouth)
+    write_wave(job.target, cut_audio(_norm16(job.source), CLIP_SAMPLES))
+
+
+def fill_mouth(job):
+    """Writes a mouth of less than 4 s with black frames after its end.
+
+    The release does so too, and its autoencoder sees them.
+
+    Arguments
+    ---------
+    job : FillJob
+        What to read and to write; nothing is written for a mouth of 4 s.
+    """
+    frames = read_mouth(job.source)
     missing = CLIP_FRAMES - len(frames)
     if missing > 0:
         black = ((0, missing), (0, 0), (0, 0))
-        write_mouth(job.filled, np.pad(frames, black))
-    # The sound comes last: where it stands, both are complete.
-    write_wave(job.target, cut_audio(wave, CLIP_SAMPLES))
+        write_mouth(job.target, np.pad(frames, black))
 
 
 def make_mixture(job):
@@ -138,13 +151,25 @@ def target_job(folder, utterance, wav, mouth):
     -------
     TargetJob
     """
-    folder = Path(folder, FOLDER)
-    return TargetJob(
-        wav,
-        folder / "clean" / f"{utterance.name}.wav",
-        mouth,
-        folder / mouth.parent.name / mouth.name,
-    )
+    target = Path(folder, FOLDER, "clean", f"{utterance.name}.wav")
+    return TargetJob(wav, target, mouth)
+
+
+def fill_job(folder, mouth):
+    """The job of a mouth; each crop has a folder of its own.
+
+    Arguments
+    ---------
+    folder : Path
+        Of the media.
+    mouth : Path
+        The mouth as extracted.
+
+    Returns
+    -------
+    FillJob
+    """
+    return FillJob(mouth, Path(folder, FOLDER, mouth.parent.name, mouth.name))
 
 
 def mixture_job(folder, mixture, speech, noisy):
@@ -172,7 +197,7 @@ def mixture_job(folder, mixture, speech, noisy):
     )
 
 
-def published_row(mixture, job, targets, describe):
+def published_row(mixture, job, targets, fills, describe):
     """The row of a manifest.
 
     Arguments
@@ -181,8 +206,8 @@ def published_row(mixture, job, targets, describe):
         Which one.
     job : MixtureJob
         As it was done.
-    targets : dict
-        ``TargetJob`` of each utterance.
+    targets, fills : dict
+        ``TargetJob`` and ``FillJob`` of each utterance.
     describe : callable
         Turns a path into what a manifest holds.
 
@@ -198,9 +223,11 @@ def published_row(mixture, job, targets, describe):
     }
     for k, utterance in enumerate(mixture[:2], start=1):
         target = targets[utterance]
-        filled = target.filled.is_file()
+        filled = fills[utterance].target
         row[f"s{k}_wav"] = describe(target.target)
         row[f"s{k}_gain"] = 1.0
-        row[f"s{k}_lips"] = describe(target.filled if filled else target.mouth)
+        row[f"s{k}_lips"] = describe(
+            filled if filled.is_file() else target.mouth
+        )
         row[f"s{k}_spk"] = utterance.spk
     return row

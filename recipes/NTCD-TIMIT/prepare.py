@@ -17,11 +17,10 @@ from avsep_sb.dataio.jobs import list_failures, run_jobs
 from avsep_sb.dataio.manifest import write_manifest
 from avsep_sb.dataio.ntcd import find_lists, find_noisy, find_speech
 from avsep_sb.dataio.ntcd_clips import CROPS, MouthJob, extract_mouth
+from avsep_sb.dataio.protocols import check_protocol
 from avsep_sb.errors import ConfigError, DataError
 
 logger = get_logger(__name__)
-
-PROTOCOLS = ("published", "corrected")
 
 
 def prepare_ntcd_timit(
@@ -45,8 +44,8 @@ def prepare_ntcd_timit(
     data_folder : str or Path
         TCD-TIMIT, with ``<spk>/straightcam/<fid>.wav`` and ``.mp4``.
     save_folder : str or Path
-        Folder of the manifests. A manifest that is there stays. Its path
-        must hold the word "corrected" for that protocol, and for no other.
+        Folder of the manifests. A manifest that is there stays. Its name,
+        or its parent's, holds "corrected" for that protocol alone.
     protocol : str
         "published" makes the mixtures of BIN's release, "corrected" those
         of :mod:`avsep_sb.dataio.ntcd_corrected`. Scores on one say nothing
@@ -81,8 +80,8 @@ def prepare_ntcd_timit(
     """
     if skip_prep:
         return
+    check_protocol(protocol, save_folder, "NTCD-TIMIT")
     _check_options(protocol, crop, snr_db, mix_seed, num_spks)
-    _check_folder(protocol, save_folder)
     settings = {"corpus": "NTCD-TIMIT", "protocol": protocol, "crop": crop}
     draws = {}
     if protocol == "corrected":
@@ -148,12 +147,22 @@ def _published(work, mixtures, speech, noisy, mouths, media, describe):
         for one, job in mouths.items()
     }
     targets = work.do(published.make_target, targets, "targets")
+    fills = {
+        one: published.fill_job(media, job.mouth)
+        for one, job in targets.items()
+    }
+    fills = work.do(published.fill_mouth, fills, "short mouths")
     jobs = {
         mixture: published.mixture_job(media, mixture, speech, noisy)
         for mixture in mixtures
-        if targets.keys() >= set(mixture[:2])
+        if fills.keys() >= set(mixture[:2])
     }
-    row = partial(published.published_row, targets=targets, describe=describe)
+    row = partial(
+        published.published_row,
+        targets=targets,
+        fills=fills,
+        describe=describe,
+    )
     return work.do(published.make_mixture, jobs, "mixtures"), row
 
 
@@ -193,14 +202,8 @@ def _check_left(split, usable, listed, failures):
 
 
 def _check_options(protocol, crop, snr_db, mix_seed, num_spks):
-    for name, value, known in (
-        ("protocol", protocol, PROTOCOLS),
-        ("crop", crop, CROPS),
-    ):
-        if value not in known:
-            raise ConfigError(
-                f"{name} is {value!r} but must be {' or '.join(known)}"
-            )
+    if crop not in CROPS:
+        raise ConfigError(f"crop is {crop!r} but must be {' or '.join(CROPS)}")
     if num_spks != 2:
         raise ConfigError(
             f"the lists of NTCD-TIMIT mix 2 speakers but num_spks is "
@@ -217,19 +220,3 @@ def _check_options(protocol, crop, snr_db, mix_seed, num_spks):
             raise ConfigError(
                 f"snr_db is {snr_db} but must be [lowest, highest] in dB"
             )
-
-
-def _check_folder(protocol, save_folder):
-    """The name of a result says by which protocol it was made."""
-    marked = "corrected" in str(save_folder)
-    if protocol == "corrected" and not marked:
-        raise ConfigError(
-            "results of the corrected protocol need a folder that says so: "
-            "add --dataset NTCD-TIMIT-corrected (or a --manifest_folder with "
-            "that word in its path)"
-        )
-    if protocol == "published" and marked:
-        raise ConfigError(
-            f"{save_folder} is for the corrected protocol: ask for it, "
-            '--prepare_args "{protocol: corrected}", or name another folder'
-        )

@@ -164,6 +164,18 @@ def test_corrected_mixtures_hold_what_they_say(ntcd, tree):
     assert swapped == higher == {True, False}
 
 
+def test_another_crop_is_filled_up_too(ntcd, tree):
+    """The sound of the first crop is there; the mouths of the second not."""
+    first = check_manifest(prepare(ntcd, tree) / "train.csv", tree)
+    save = tree.parent / "manifests_fixed"
+    ntcd.prepare_ntcd_timit(tree, save, crop="fixed", workers=0)
+    second = check_manifest(save / "train.csv", tree)
+    for one, two in zip(first, second, strict=True):
+        assert one["mix_wav"] == two["mix_wav"]
+        assert len(read_lips(two["s1_lips"], CAMERA_FPS)) == 120
+        assert two["s1_lips"] == one["s1_lips"].replace("aligned", "fixed")
+
+
 def test_noise_is_what_was_added(ntcd, tree):
     rows = make_sounds(tree)
     prepare(ntcd, tree, "corrected")
