@@ -22,7 +22,7 @@ COMMANDS = {
     ),
     "import-official": (
         "avsep_sb.commands.import_official",
-        "turn a checkpoint of the official IIANet into a folder that loads",
+        "turn an official IIANet, BIN or AVLiT into a folder that loads",
     ),
     "synth": (
         "avsep_sb.commands.synth",

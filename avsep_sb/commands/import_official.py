@@ -11,6 +11,14 @@ from pathlib import Path
 from avsep_sb.errors import CheckpointError, ConfigError
 
 CROPS = {"88x88": [88, 88], "50x88": "release"}
+# Options that say something of these models alone.
+OPTIONS_OF = {
+    "swish": ("iianet",),
+    "token_policy": ("bin",),
+    "fusion_position": ("avlit",),
+    "frame_size": ("bin", "avlit"),
+    "video_fps": ("bin", "avlit"),
+}
 
 CARD = """\
 # IIANet, imported from its official release
@@ -57,7 +65,13 @@ def add_arguments(parser):
     'model'
     """
     parser.add_argument(
-        "checkpoint", metavar="CKPT", help="official IIANet checkpoint"
+        "checkpoint", metavar="CKPT", help="checkpoint of the reference code"
+    )
+    parser.add_argument(
+        "--model",
+        choices=("iianet", "bin", "avlit"),
+        default="iianet",
+        help="what CKPT holds (default: %(default)s)",
     )
     parser.add_argument(
         "--to", metavar="DIR", required=True, help="folder to write"
@@ -65,21 +79,45 @@ def add_arguments(parser):
     parser.add_argument(
         "--lip",
         metavar="LIPCKPT",
-        help="lip reading weights that the checkpoint was trained with "
-        "(not needed if CKPT is a Lightning checkpoint, which holds them)",
+        help="weights of the visual front end that the checkpoint was "
+        "trained with: lip reading weights for iianet, frame autoencoder for "
+        "bin and avlit (not needed if CKPT holds them)",
     )
     parser.add_argument(
         "--num-blocks",
         type=int,
         help="cycles of the separator, which its weights do not tell "
-        "(default: as the file states, or else 16; the fast model has 10)",
+        "(default: as the file states, or else 16; the fast IIANet has 10, "
+        "BIN 20, the audio branch of AVLiT 8)",
     )
     parser.add_argument(
         "--crop",
-        choices=sorted(CROPS),
-        default="88x88",
-        help="window of the mouth ROI; the release's published scores were "
-        "made with 50x88 (default: %(default)s)",
+        metavar="HxW",
+        help="window of the mouth ROI: 88x88 for iianet, or 50x88, with which "
+        "the release's published scores were made; 80x80 for bin and avlit, "
+        "or any other, or whole",
+    )
+    parser.add_argument(
+        "--frame-size",
+        metavar="HxW",
+        help="bin, avlit: pixels to which the window is brought (default: "
+        "64x64, or 32x64 for an autoencoder of 3 layers)",
+    )
+    parser.add_argument(
+        "--video-fps",
+        type=float,
+        help="bin, avlit: frames per second (default: 25; NTCD-TIMIT 62.5)",
+    )
+    parser.add_argument(
+        "--token-policy",
+        choices=("mean", "audio", "video", "separate", "none"),
+        help="bin: which tokens a branch reads (default: mean)",
+    )
+    parser.add_argument(
+        "--fusion-position",
+        type=int,
+        help="avlit: the run, from 0, before which the lips are added "
+        "(default: 0)",
     )
     parser.add_argument(
         "--swish",
@@ -122,9 +160,17 @@ def run(args):
 
     if args.num_blocks is not None and args.num_blocks < 1:
         raise ConfigError(f"--num-blocks is {args.num_blocks}: give 1 or more.")
+    refuse_options_of_others(args)
     # Before the work rather than after it.
     check_destination(args.to, args.overwrite)
+    if args.model != "iianet":
+        from avsep_sb.commands.import_bin import run_bin
 
+        return run_bin(args)
+
+    crop = args.crop or "88x88"
+    if crop not in CROPS:
+        raise ConfigError(f"--crop is {crop}: give {' or '.join(CROPS)}.")
     state = read_official_file(args.checkpoint)
     blocks = args.num_blocks or read_num_blocks(args.checkpoint) or 16
     chosen = {"num_blocks": blocks}
@@ -138,7 +184,7 @@ def run(args):
         )
 
     lip_file, lip_state = find_lips(args, read_official_file)
-    lip_chosen = {"crop": CROPS[args.crop], "frozen": True}
+    lip_chosen = {"crop": CROPS[crop], "frozen": True}
     if args.swish:
         lip_chosen["relu_type"] = "swish"
     lips = load_official(lip_state, lip_chosen, "lip_resnet")
@@ -158,7 +204,7 @@ def run(args):
         num_blocks=blocks,
         num_av_cycles=separator_args["num_av_cycles"],
         num_audio_cycles=separator_args["num_audio_cycles"],
-        crop=args.crop,
+        crop=crop,
         sample_rate=SAMPLE_RATE,
     )
     dest = write_pretrained_folder(
@@ -173,6 +219,36 @@ def run(args):
     )
     sys.stdout.write(f"IIANet of {blocks} cycles, in {dest}\n")
     return 0
+
+
+def refuse_options_of_others(args):
+    """Refuses an option that would do nothing.
+
+    Arguments
+    ---------
+    args : argparse.Namespace
+        Of :func:`add_arguments`. ConfigError names the option.
+
+    Example
+    -------
+    >>> import argparse
+    >>> parser = argparse.ArgumentParser()
+    >>> add_arguments(parser)
+    >>> refuse_options_of_others(parser.parse_args(
+    ...     ["a.pth", "--to", "b", "--video-fps", "30"]))
+    Traceback (most recent call last):
+    ...
+    avsep_sb.errors.ConfigError: --video-fps is for --model bin or avlit, not...
+    """
+    for name, models in OPTIONS_OF.items():
+        value = getattr(args, name)
+        # Not "in (None, False)", as 0 is a position and equals False.
+        given = value is not None and value is not False
+        if given and args.model not in models:
+            raise ConfigError(
+                f"--{name.replace('_', '-')} is for --model "
+                f"{' or '.join(models)}, not for {args.model}."
+            )
 
 
 def find_lips(args, read):

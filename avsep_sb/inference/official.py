@@ -10,21 +10,32 @@ Authors
 import torch
 
 from avsep_sb.errors import CheckpointError
-from avsep_sb.inference.iianet_keys import (
-    infer_model_args,
-    official_to_ours,
-    ours_to_official,
-)
+from avsep_sb.inference import bin_keys, iianet_keys, official_bin
 from avsep_sb.inference.official_file import find_state, read_official_file
+from avsep_sb.lobes.avlit import AVLiT
+from avsep_sb.lobes.bin import BIN
+from avsep_sb.lobes.frame_autoencoder import FrameAutoencoder
 from avsep_sb.lobes.iianet import IIANet
 from avsep_sb.lobes.lip_resnet import LipResNet
 
 __all__ = [
+    "MODELS",
     "cycles_of",
     "infer_args",
     "load_official",
     "read_official_file",
 ]
+
+#: what a published file may hold, and our class for it
+MODELS = {
+    "iianet": IIANet,
+    "lip_resnet": LipResNet,
+    "bin": BIN,
+    "avlit": AVLiT,
+    "frame_autoencoder": FrameAutoencoder,
+}
+# Whose weights have other names there; the front ends' have the same.
+KEY_MAPS = {"iianet": iianet_keys, "bin": bin_keys, "avlit": bin_keys}
 
 # Audio-visual cycles of the release, which no argument of it changes.
 AV_CYCLES = 4
@@ -43,9 +54,12 @@ def load_official(state_dict, model_args=None, model="iianet"):
     model_args : dict, optional
         Arguments of our module that the weights do not tell or that are to
         differ: ``num_blocks`` (all cycles together, 16 if not given) for
-        IIANet; ``relu_type``, ``crop``, ``frozen`` for the lip net.
+        IIANet; ``relu_type``, ``crop``, ``frozen`` for the lip net;
+        ``num_iterations`` (20) and ``token_policy`` for BIN;
+        ``audio_blocks`` (8), ``fusion_positions``, ``residual`` for AVLiT;
+        ``crop``, ``size``, ``frozen`` for the autoencoder.
     model : str
-        ``"iianet"`` or ``"lip_resnet"``.
+        One of ``MODELS``.
 
     Returns
     -------
@@ -59,23 +73,26 @@ def load_official(state_dict, model_args=None, model="iianet"):
     >>> net = IIANet(form="release", out_channels=8, in_channels=16,
     ...     vpre_channels=12, vin_channels=4, num_av_cycles=2,
     ...     num_audio_cycles=0, depth=3)
-    >>> state = ours_to_official(net.state_dict())
+    >>> state = iianet_keys.ours_to_official(net.state_dict())
     >>> copy = load_official(state, {"num_blocks": 2})
     >>> torch.equal(copy.mask_conv.weight, net.mask_conv.weight)
     True
     """
-    if model not in ("iianet", "lip_resnet"):
+    if model not in MODELS:
         raise ValueError(
-            f"model is {model!r}: choose 'iianet' or 'lip_resnet'."
+            f"model is {model!r}: choose {', '.join(map(repr, MODELS))}."
         )
     state = find_state(state_dict, model)
     module = build(infer_args(state, model_args, model), model)
-    if model == "lip_resnet":
-        check_fit(state, module.state_dict(), model)
-        module.load_state_dict(state)
-    else:
-        check_fit(state, ours_to_official(module.state_dict()), model)
-        module.load_state_dict(official_to_ours(state))
+    if model == "avlit":
+        # Its autoencoder is a module of its own here.
+        state = bin_keys.split_frontend(state)[0]
+    keys = KEY_MAPS.get(model)
+    expected = module.state_dict()
+    check_fit(
+        state, keys.ours_to_official(expected) if keys else expected, model
+    )
+    module.load_state_dict(keys.official_to_ours(state) if keys else state)
     return module.eval()
 
 
@@ -89,7 +106,7 @@ def infer_args(state, model_args=None, model="iianet"):
     model_args : dict, optional
         As in :func:`load_official`; they win over what the weights tell.
     model : str
-        ``"iianet"`` or ``"lip_resnet"``.
+        One of ``MODELS``.
 
     Returns
     -------
@@ -106,14 +123,24 @@ def infer_args(state, model_args=None, model="iianet"):
         # Only PReLU has weights; ReLU and swish cannot be told apart.
         slopes = any(".relu1." in name for name in state)
         return {"relu_type": "prelu" if slopes else "relu", **given}
-    num_blocks = given.pop("num_blocks", RELEASE_BLOCKS)
+    if model == "frame_autoencoder":
+        return official_bin.autoencoder_args(state, given)
+    weights, autoencoder = bin_keys.split_frontend(state)
+    keys = KEY_MAPS[model]
     try:
-        args = infer_model_args(state)
+        shapes = (weights,) if model == "iianet" else (weights, model)
+        args = keys.infer_model_args(*shapes)
     except CheckpointError:
         # Too little is there to tell the size: measured against the release
         # itself, so that the names which are missing can be listed.
-        check_fit(state, ours_to_official(release_state()), model)
+        expected = keys.ours_to_official(release_state(model))
+        check_fit(weights, expected, model)
         raise
+    if model == "bin":
+        return official_bin.bin_args(args, given)
+    if model == "avlit":
+        return official_bin.avlit_args(args, given, bool(autoencoder))
+    num_blocks = given.pop("num_blocks", RELEASE_BLOCKS)
     return {**args, **cycles_of(num_blocks), **given}
 
 
@@ -156,7 +183,7 @@ def build(args, model):
     args : dict
         Keyword arguments of the class.
     model : str
-        ``"iianet"`` or ``"lip_resnet"``.
+        One of ``MODELS``.
 
     Returns
     -------
@@ -166,9 +193,7 @@ def build(args, model):
     """
     with torch.random.fork_rng(devices=[]):
         try:
-            if model == "lip_resnet":
-                return LipResNet(**args)
-            return IIANet(**args)
+            return MODELS[model](**args)
         except (ValueError, ZeroDivisionError) as err:
             raise CheckpointError(
                 f"No {model} has the arguments that the checkpoint's shapes "
@@ -176,14 +201,21 @@ def build(args, model):
             ) from err
 
 
-def release_state():
+def release_state(model="iianet"):
     """Give the names and shapes of the release's configuration.
+
+    Arguments
+    ---------
+    model : str
+        ``"iianet"``, ``"bin"`` or ``"avlit"``.
 
     Returns
     -------
     dict
         Our names to tensors without values.
     """
+    if model != "iianet":
+        return official_bin.reference_state(model)
     with torch.device("meta"):
         return IIANet(form="release").state_dict()
 

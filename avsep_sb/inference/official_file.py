@@ -4,7 +4,8 @@ Four layouts of an IIANet file are known: the release's own dictionary, a
 bare state dict, a Lightning checkpoint (separator and lip net in one, told
 apart by prefix), and the parameter names from before the release. The lip
 reading weights come as ``{"model_state_dict": ...}`` with a temporal net
-which separation does not use.
+which separation does not use. BIN's and AVLiT's layouts are described in
+:mod:`avsep_sb.inference.official_bin`.
 
 Authors
  * avsep_sb contributors
@@ -13,11 +14,16 @@ Authors
 import pickle
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch.torch_version import TorchVersion
 
 from avsep_sb.errors import CheckpointError
 from avsep_sb.inference.iianet_keys import normalise_official
+from avsep_sb.inference.official_bin import (
+    find_autoencoder_state,
+    find_bin_state,
+)
 
 PREFIXES = {"iianet": "audio_model.", "lip_resnet": "video_model."}
 
@@ -48,8 +54,9 @@ def load_content(path):
         raise CheckpointError(f"There is no checkpoint at {path}.")
     try:
         # A fresh official file names the versions it was made with, and
-        # torch's own version is an object; it does nothing when made.
-        with torch.serialization.safe_globals([TorchVersion]):
+        # torch's own version is an object; it does nothing when made. Nor do
+        # NumPy's numbers, which BIN's trainer may save as scores.
+        with torch.serialization.safe_globals([TorchVersion, *numpy_numbers()]):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as err:
         raise CheckpointError(
@@ -71,16 +78,35 @@ def load_content(path):
     return content
 
 
+def numpy_numbers():
+    """List what a pickled NumPy number is made of, by all its names.
+
+    Returns
+    -------
+    list
+        For ``torch.serialization.safe_globals``.
+
+    Example
+    -------
+    >>> any("multiarray.scalar" in str(item) for item in numpy_numbers())
+    True
+    """
+    scalar = np.float64(0).__reduce__()[0]
+    kinds = [type(np.dtype(kind)) for kind in (np.float32, np.float64)]
+    names = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
+    return [np.dtype, *kinds, *((scalar, name) for name in names)]
+
+
 def read_official_file(path, model="iianet"):
     """Read the weights of one model from a published file.
 
     Arguments
     ---------
     path : str or pathlib.Path
-        A file in one of the four IIANet layouts, or the lip reading
-        weights.
+        A file in one of the four IIANet layouts, the lip reading weights,
+        or a file of BIN, AVLiT or their autoencoder.
     model : str
-        ``"iianet"`` for the separator, ``"lip_resnet"`` for the lip net.
+        One of :data:`avsep_sb.inference.official.MODELS`.
 
     Returns
     -------
@@ -115,7 +141,7 @@ def find_state(content, model="iianet"):
     content : dict
         As of :func:`load_content`.
     model : str
-        ``"iianet"`` or ``"lip_resnet"``.
+        One of :data:`avsep_sb.inference.official.MODELS`.
 
     Returns
     -------
@@ -129,6 +155,10 @@ def find_state(content, model="iianet"):
     >>> find_state(content, "lip_resnet")
     {}
     """
+    if model in ("bin", "avlit"):
+        return find_bin_state(content)
+    if model == "frame_autoencoder":
+        return find_autoencoder_state(content)
     state = content
     for key in ("state_dict", "model_state_dict"):
         if isinstance(content.get(key), dict):

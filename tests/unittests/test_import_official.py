@@ -208,7 +208,7 @@ def test_another_models_file_is_refused(official, lips, lip_file, tmp_path):
     with pytest.raises(CheckpointError, match="layer4.1.bn2.weight"):
         load_official(partial, model="lip_resnet")
     with pytest.raises(ValueError, match="choose 'iianet'"):
-        load_official(official, model="bin")
+        load_official(official, model="dprnn")
 
 
 def test_unreadable_files_are_one_sentence(tmp_path):
