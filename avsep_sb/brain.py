@@ -23,8 +23,8 @@ from speechbrain.utils.distributed import (
 )
 from speechbrain.utils.logger import get_logger
 
-from avsep_sb.checkpoints import set_torn_checkpoints_aside
-from avsep_sb.errors import CheckpointError, ConfigError
+from avsep_sb.checkpoints import require_best, set_torn_checkpoints_aside
+from avsep_sb.errors import ConfigError
 from avsep_sb.losses import si_snr, threshold_weights
 from avsep_sb.run_results import RunResults
 
@@ -193,15 +193,7 @@ class AVSeparationBrain(Brain):
     def on_evaluate_start(self, max_key=None, min_key=None):
         """Loads the best checkpoint; without one there is nothing to test."""
         self._set_torn_checkpoints_aside()
-        best = self.checkpointer.find_checkpoint(
-            max_key=max_key, min_key=min_key
-        )
-        if best is None:
-            raise CheckpointError(
-                f"There is no checkpoint in "
-                f"'{self.checkpointer.checkpoints_dir}' to test; train first, "
-                "or give the output_folder of a finished run."
-            )
+        require_best(self.checkpointer, max_key, min_key)
         super().on_evaluate_start(max_key=max_key, min_key=min_key)
 
     def _mean_over_ranks(self, value):

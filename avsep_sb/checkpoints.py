@@ -13,6 +13,8 @@ from pathlib import Path
 
 import yaml
 
+from avsep_sb.errors import CheckpointError
+
 TORN_PREFIX = "torn+"
 
 
@@ -102,3 +104,29 @@ def set_torn_checkpoints_aside(checkpoints_dir):
 def _names(folder):
     # The train loader's state is there only in the middle of an epoch.
     return [p.name for p in folder.glob("*.ckpt") if "dataloader" not in p.name]
+
+
+def require_best(checkpointer, max_key=None, min_key=None):
+    """Refuses a test where there is nothing to test but random weights.
+
+    Arguments
+    ---------
+    checkpointer : speechbrain.utils.checkpoints.Checkpointer
+        Of the run. ``CheckpointError`` is raised if it has no checkpoint
+        with the number that is asked for.
+    max_key, min_key : str, optional
+        The number by which the best one is chosen.
+
+    Example
+    -------
+    >>> from speechbrain.utils.checkpoints import Checkpointer
+    >>> require_best(Checkpointer(getfixture("tmpdir")), min_key="loss")
+    Traceback (most recent call last):
+    ...
+    avsep_sb.errors.CheckpointError: There is no checkpoint in ... to test...
+    """
+    if checkpointer.find_checkpoint(max_key=max_key, min_key=min_key) is None:
+        raise CheckpointError(
+            f"There is no checkpoint in '{checkpointer.checkpoints_dir}' to "
+            "test; train first, or give the output_folder of a finished run."
+        )

@@ -25,7 +25,7 @@ from speechbrain.utils.distributed import (
 )
 from speechbrain.utils.logger import get_logger
 
-from avsep_sb.checkpoints import set_torn_checkpoints_aside
+from avsep_sb.checkpoints import require_best, set_torn_checkpoints_aside
 from avsep_sb.dataio.draws import SharedEpoch, item_rng
 from avsep_sb.dataio.lips import read_lips
 from avsep_sb.dataio.manifest import read_manifest
@@ -153,6 +153,11 @@ class FrameReconstructionBrain(Brain):
             set_torn_checkpoints_aside(self.checkpointer.checkpoints_dir)
         ddp_barrier()
         super().on_fit_start()
+
+    def on_evaluate_start(self, max_key=None, min_key=None):
+        """Loads the best checkpoint; without one there is nothing to test."""
+        require_best(self.checkpointer, max_key, min_key)
+        super().on_evaluate_start(max_key=max_key, min_key=min_key)
 
     def on_stage_start(self, stage, epoch=None):
         """Tells the data the epoch."""

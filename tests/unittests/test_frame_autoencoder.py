@@ -14,7 +14,7 @@ import pytest
 import torch
 from hyperpyyaml import load_hyperpyyaml
 
-from avsep_sb.errors import DataError
+from avsep_sb.errors import CheckpointError, DataError
 from avsep_sb.experiment import load_frontend_weights, train_and_evaluate
 from avsep_sb.frame_reconstruction import list_videos, make_video_dataset
 from avsep_sb.lobes.frame_autoencoder import FrameAutoencoder, FrameInput
@@ -178,6 +178,14 @@ def test_training_learns_and_goes_on_after_a_stop(corpus, tmp_path):
     trained = whole["visual_frontend"].eval()
     torch.testing.assert_close(net(pixels()), trained(pixels()))
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_nothing_to_test_leaves_no_weights(corpus, tmp_path):
+    hparams = load(corpus, tmp_path, 1)
+    options = {"device": "cpu", "noprogressbar": True, "test_only": True}
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        train_and_evaluate(hparams, options)
+    assert not list(tmp_path.rglob("visual_frontend.*"))
 
 
 def test_windows_follow_seed_epoch_and_length(corpus):
