@@ -43,6 +43,8 @@ class Summary:
         Samples that one output sample sees through convolutions alone.
     sample_rate : int
         Samples per second.
+    frames : int
+        Video frames of a second, rounded.
     frontend_parameters : int
         Of the visual front end; 0 without one.
     frontend_macs : Macs or None
@@ -54,6 +56,7 @@ class Summary:
     macs: Macs
     reach: int
     sample_rate: int
+    frames: int = 25
     frontend_parameters: int = 0
     frontend_macs: Macs | None = None
 
@@ -118,7 +121,7 @@ def summarise(path, with_frontend=True):
     """
     hparams = load_model(path)
     sample_rate = hparams.get("sample_rate", 16000)
-    frames = hparams.get("video_fps", 25)
+    frames = round(hparams.get("video_fps", 25))
     separator = hparams["separator"]
     inputs = [torch.empty(1, sample_rate, device="meta")]
     if not separator.audio_only:
@@ -130,11 +133,14 @@ def summarise(path, with_frontend=True):
         macs=count_macs(separator, *inputs),
         reach=conv_reach(separator),
         sample_rate=sample_rate,
+        frames=frames,
     )
     frontend = hparams.get("visual_frontend")
     if with_frontend and frontend is not None:
         height, width = hparams.get("crop_size") or ROI_SIZE
-        roi = torch.empty(1, 1, frames, height, width, device="meta")
+        # Pixels: a front end crops and resizes them as it needs.
+        shape = (1, 1, frames, height, width)
+        roi = torch.empty(shape, dtype=torch.uint8, device="meta")
         summary.frontend_parameters = count_parameters(frontend)
         summary.frontend_macs = count_macs(frontend, roi)
     return summary
@@ -184,8 +190,8 @@ def describe(summary):
         f"                      {macs.convs / 1e9:.3f} G (convolutions only; "
         f"{macs.saved / 1e9:.3f} G of them saved by filtering before frames "
         "are repeated)",
-        "                      for 1 s of audio and 25 video frames of one "
-        "face, separator alone",
+        f"                      for 1 s of audio and {summary.frames} video "
+        "frames of one face, separator alone",
         f"receptive field       {reach} samples, {milliseconds:.0f} ms, "
         "of the sound through convolutions alone;",
         "                      the norms, and the way over the lips, pool over "

@@ -19,6 +19,7 @@ from avsep_sb.lobes.bin import ABLATIONS
 from avsep_sb.losses import si_snr
 from avsep_sb.schedule import Plateau
 from avsep_sb.step_decay import StepDecay
+from avsep_sb.summary import summarise
 from tests.utils.toy_corpus import make_toy_corpus
 
 HPARAMS = Path(__file__).resolve().parents[2] / "hparams"
@@ -107,6 +108,14 @@ def test_size_is_that_of_the_reference(name):
         "bin_low_dim": 5190963,
     }
     assert count == expected.get(name, 6889107)
+
+
+def test_summary_counts_the_frames_of_the_yaml():
+    """Also where they are no whole number: 62.5 of NTCD-TIMIT."""
+    summary = summarise(HPARAMS / "bin_ntcd.yaml")
+    assert summary.frames == 62
+    assert summary.frontend_parameters == 22099
+    assert summary.frontend_macs.convs > 0
 
 
 @pytest.mark.parametrize("name", AVLIT)
