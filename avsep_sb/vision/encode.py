@@ -12,12 +12,8 @@ import av
 import numpy as np
 
 from avsep_sb.errors import ConfigError, VideoError
-from avsep_sb.vision.decode import (
-    open_video,
-    probe,
-    read_frames,
-    video_stream,
-)
+from avsep_sb.vision.container import open_video, video_stream
+from avsep_sb.vision.decode import probe, read_frames
 
 #: codecs that every player expects in mp4; others are encoded again
 COPIED_CODECS = ("h264", "hevc", "mpeg4", "av1")
