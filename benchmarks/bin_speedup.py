@@ -7,9 +7,8 @@ The A-FRCNN joins signals of several rates by a 1x1 convolution. Our lobe
 filters each at its own rate and adds (``avsep_sb.lobes.afrcnn``). Beside it
 run the same weights in the plain form, as the papers describe it: frames
 repeated, channels concatenated, then one convolution; and that form with the
-global layer norm written out as well. The three take turns in one process,
-each turn between two 1024 x 1024 matrix products that tell how busy the
-machine is, and must give the same output.
+global layer norm written out as well. The three take turns in one process
+(``rounds.py``), and must give the same output.
 
 Authors
  * avsep_sb contributors
@@ -17,12 +16,12 @@ Authors
 
 import argparse
 import copy
-import statistics
+import functools
 import sys
-import time
 
 import torch
 import torch.nn.functional as F
+from rounds import interleaved, spread
 from torch import nn
 
 from avsep_sb.errors import ConfigError, run_or_explain
@@ -95,16 +94,6 @@ def build(args):
     return net.eval()
 
 
-def timed(run):
-    """Seconds that a call takes, and those that the process computed.
-
-    On one thread the second figure leaves out waiting for a busy machine.
-    """
-    start, start_cpu = time.perf_counter(), time.process_time()
-    run()
-    return time.perf_counter() - start, time.process_time() - start_cpu
-
-
 def one_pass(net, inputs, backward):
     """One forward pass, and one backward if asked for."""
     if not backward:
@@ -114,33 +103,6 @@ def one_pass(net, inputs, backward):
     output.square().mean().backward()
     net.zero_grad(set_to_none=True)
     return output.detach()
-
-
-def spread(values, unit=""):
-    """Median, and the range in brackets."""
-    low, high = min(values), max(values)
-    middle = statistics.median(values)
-    return f"{middle:.3f}{unit} ({low:.3f} to {high:.3f})"
-
-
-def measure(nets, inputs, repeats, backward):
-    """Times of each form in each turn, of the matrix products, and outputs.
-
-    Forms start in another order each turn, so that none is always first.
-    """
-    square = torch.rand(1024, 1024)
-    seconds = {name: [] for name in nets}
-    reference, outputs = [], {}
-    for name, net in nets.items():
-        outputs[name] = one_pass(net, inputs, backward)
-    names = list(nets)
-    for turn in range(repeats):
-        reference.append(timed(lambda: square @ square)[0])
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            took = timed(lambda n=name: one_pass(nets[n], inputs, backward))
-            seconds[name].append(took)
-        reference.append(timed(lambda: square @ square)[0])
-    return seconds, reference, outputs
 
 
 def main(argv):
@@ -173,25 +135,26 @@ def main(argv):
     frames = max(1, round(args.seconds * FRAME_RATE))
     mix = 0.1 * torch.randn(1, round(args.seconds * SAMPLE_RATE))
     visual = torch.randn(1, 2, frames, ours.vpre_channels)
-    seconds, reference, outputs = measure(
-        nets, (mix, visual), args.repeats, args.backward
-    )
+    passes = {
+        name: functools.partial(one_pass, net, (mix, visual), args.backward)
+        for name, net in nets.items()
+    }
+    outputs = {name: run() for name, run in passes.items()}
+    rounds = interleaved(passes, args.repeats)
     what = "forward and backward" if args.backward else "forward"
     print(
         f"{args.model}, {args.iterations} iterations, {args.seconds:g} s of "
-        f"audio, {what}, {args.threads} thread(s), {args.repeats} turns; "
-        f"1024 x 1024 product: {spread([1e3 * x for x in reference], ' ms')}\n"
+        f"audio, {what}, {args.threads} thread(s), {rounds.note()}\n"
     )
     print("| form | seconds | ratio to ours | of CPU time | difference |")
     print("|---|---|---|---|---|")
     for name, output in outputs.items():
-        pairs = list(zip(seconds[name], seconds["ours"], strict=True))
         ratios = [
-            spread([other[i] / own[i] for other, own in pairs]) for i in (0, 1)
+            spread(rounds.ratios(name, "ours", cpu)) for cpu in (False, True)
         ]
         difference = float((output - outputs["ours"]).abs().max())
         print(
-            f"| {name} | {spread([wall for wall, _ in seconds[name]])} | "
+            f"| {name} | {spread(rounds.seconds(name))} | "
             f"{' | '.join(ratios)} | {difference:.1e} |"
         )
         if difference > TOLERANCE:

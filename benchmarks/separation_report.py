@@ -15,33 +15,22 @@ Authors
 
 import argparse
 import csv
-import platform
 import sys
 from pathlib import Path
 
-import numpy as np
-import torch
+from report import footer
+from scoring import read_item, reader_for, score
 from tqdm import tqdm
 
-from avsep_sb.dataio.items import ItemReader
 from avsep_sb.dataio.manifest import check_manifest
 from avsep_sb.errors import run_or_explain
 from avsep_sb.inference.separation import AVSeparation
-from avsep_sb.losses import pit, si_snr
 from avsep_sb.results import confidence95
 
 COLUMNS = "ID av_si_snri audio_si_snri gap swap_right".split()
 
 
-def follows(estimate, target):
-    """Whether every voice of [1, T, 2] is nearest to its own target."""
-    own = si_snr(estimate, target)
-    other = si_snr(estimate, target.flip(-1))
-    return bool((own > other).all())
-
-
-@torch.no_grad()
-def score(av, audio, mix, sources, lips):
+def row_of(av, audio, mix, sources, lips):
     """Figures of one mixture.
 
     Arguments
@@ -56,21 +45,16 @@ def score(av, audio, mix, sources, lips):
     dict
         Keys of ``COLUMNS`` but for the ID, dB and 0/1.
     """
-    base = si_snr(mix.unsqueeze(-1).expand_as(sources), sources)
-    seen = av.separate_batch(mix, lips)
-    swapped = av.separate_batch(mix, lips.flip(1))
-    row = {
-        "av_si_snri": float((si_snr(seen, sources) - base).mean()),
-        "swap_right": int(
-            follows(seen, sources) and follows(swapped, sources.flip(-1))
-        ),
-        "audio_si_snri": float("nan"),
-    }
+    gain, right = score(av, mix, sources, lips)
+    heard = float("nan")
     if audio is not None:
-        _, heard = pit(audio.separate_batch(mix, None), sources)
-        row["audio_si_snri"] = float((si_snr(heard, sources) - base).mean())
-    row["gap"] = row["av_si_snri"] - row["audio_si_snri"]
-    return row
+        heard, _ = score(audio, mix, sources, None)
+    return {
+        "av_si_snri": gain,
+        "audio_si_snri": heard,
+        "gap": gain - heard,
+        "swap_right": right,
+    }
 
 
 def main(argv):
@@ -87,15 +71,7 @@ def main(argv):
     out.mkdir(parents=True, exist_ok=True)
     av = AVSeparation.from_hparams(args.av)
     audio = AVSeparation.from_hparams(args.audio) if args.audio else None
-    reader = ItemReader(
-        length=None,
-        num_spks=2,
-        sample_rate=av.hparams.sample_rate,
-        video_fps=av.hparams.video_fps,
-        samples_per_frame=av.hparams.sample_rate // av.hparams.video_fps,
-        use_lips=True,
-        crop_size=None,
-    )
+    reader = reader_for(av)
     lines = [
         "| manifest | mixtures | SI-SNRi AV | SI-SNRi audio-only | gap "
         "| voices follow faces |",
@@ -105,17 +81,8 @@ def main(argv):
         rows = []
         listed = check_manifest(path, args.data)[: args.limit]
         for item in tqdm(listed, desc=path.stem):
-            mix, sources, lips = (
-                torch.from_numpy(np.ascontiguousarray(a))
-                for a in reader(item["ID"], item)[:3]
-            )
-            lips = lips.transpose(0, 1)[None]
-            rows.append(
-                {
-                    "ID": item["ID"],
-                    **score(av, audio, mix[None], sources[None], lips),
-                }
-            )
+            parts = read_item(reader, item)
+            rows.append({"ID": item["ID"], **row_of(av, audio, *parts)})
         with open(out / f"{path.stem}.csv", "w", newline="") as fout:
             writer = csv.DictWriter(fout, COLUMNS)
             writer.writeheader()
@@ -130,12 +97,7 @@ def main(argv):
             f"| {path.stem} | {len(rows)} | {' | '.join(cells)} "
             f"| {100 * mean:.1f} ± {100 * half:.1f} % |"
         )
-    lines += [
-        "",
-        f"Machine: {platform.processor() or platform.machine()}, "
-        f"torch {torch.__version__}, {torch.get_num_threads()} threads.",
-        f"Command: python benchmarks/separation_report.py {' '.join(argv)}",
-    ]
+    lines += footer(__file__, argv)
     (out / "report.md").write_text("\n".join(lines) + "\n")
     sys.stdout.write("\n".join(lines) + "\n")
 
