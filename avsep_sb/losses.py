@@ -15,6 +15,7 @@ from scipy.optimize import linear_sum_assignment
 
 from avsep_sb.errors import ConfigError
 from avsep_sb.measures import audible, pairwise, sd_sdr, si_snr, snr
+from avsep_sb.silent_loss import check_measure, zero_reference
 
 __all__ = [
     "fixed_order",
@@ -24,6 +25,7 @@ __all__ = [
     "si_snr",
     "snr",
     "threshold_weights",
+    "zero_reference",
 ]
 
 # Above this, assignment is cheaper than trying all permutations.
@@ -36,7 +38,9 @@ def _mean_over_audible(value, target, lengths):
     return (value * weight).sum(1) / weight.sum(1).clamp(min=1.0)
 
 
-def fixed_order(estimate, target, lengths=None, measure=si_snr):
+def fixed_order(
+    estimate, target, lengths=None, measure=si_snr, silent=None, mix=None
+):
     """Loss when source i belongs to target i, as with one face per voice.
 
     Arguments
@@ -49,11 +53,19 @@ def fixed_order(estimate, target, lengths=None, measure=si_snr):
         Valid part of each item relative to T, [B]; None for all of it.
     measure : callable
         What to maximise, in dB: :func:`si_snr` or :func:`snr`.
+    silent : callable, optional
+        What to maximise where the target is silent, in dB, such as
+        :func:`avsep_sb.silent_loss.zero_reference`; without it nothing is
+        asked of those sources. It needs a ``measure`` that knows levels, so
+        not :func:`si_snr`; ``ConfigError`` says so.
+    mix : torch.Tensor
+        Mixtures, [B, T]; needed by ``silent`` alone.
 
     Returns
     -------
     loss : torch.Tensor
-        Minus the mean over the sources whose target is not silent, [B].
+        Minus the mean over the sources whose target is not silent, or with
+        ``silent`` over all of them, [B].
     estimate : torch.Tensor
         The estimates as given, [B, T, S].
 
@@ -65,7 +77,11 @@ def fixed_order(estimate, target, lengths=None, measure=si_snr):
     True
     """
     value = measure(estimate, target, lengths)
-    return -_mean_over_audible(value, target, lengths), estimate
+    if silent is None:
+        return -_mean_over_audible(value, target, lengths), estimate
+    check_measure(measure)
+    quiet, is_silent = silent(estimate, target, mix, lengths)
+    return -torch.where(is_silent, quiet, value).mean(1), estimate
 
 
 @functools.cache
@@ -88,7 +104,7 @@ def _best_order(score):
     return torch.tensor(orders, device=score.device)
 
 
-def pit(estimate, target, lengths=None, measure=si_snr):
+def pit(estimate, target, lengths=None, measure=si_snr, silent=None, mix=None):
     """Permutation-invariant loss: the best pairing within each item.
 
     All permutations for up to three sources, the assignment problem above
@@ -105,6 +121,9 @@ def pit(estimate, target, lengths=None, measure=si_snr):
         Valid part of each item relative to T, [B]; None for all of it.
     measure : callable
         What to maximise, in dB: :func:`si_snr` or :func:`snr`.
+    silent, mix
+        As in :func:`fixed_order`; silent targets then take part in the
+        choice of the order.
 
     Returns
     -------
@@ -128,9 +147,17 @@ def pit(estimate, target, lengths=None, measure=si_snr):
         )
     with torch.no_grad():
         score = pairwise(measure, estimate, target, lengths)
+        if silent is not None:
+            _, is_silent = silent(target, target, mix, lengths)
+            quiet, _ = silent(
+                estimate, torch.zeros_like(estimate), mix, lengths
+            )
+            score = torch.where(is_silent[:, None], quiet[:, :, None], score)
         order = _best_order(score)
     index = order[:, None, :].expand_as(estimate)
-    return fixed_order(estimate.gather(2, index), target, lengths, measure)
+    return fixed_order(
+        estimate.gather(2, index), target, lengths, measure, silent, mix
+    )
 
 
 def threshold_weights(loss, threshold):

@@ -226,6 +226,45 @@ def sd_sdr(estimate, target, lengths=None):
     return _measure(_sd_sdr_db, estimate, target, lengths)
 
 
+def level_db(signal, reference, lengths=None, floor_db=-40.0):
+    """Energy of signals relative to a reference, in dB with a soft floor.
+
+    10 log10((|e|^2 + tau |x|^2) / |x|^2) with tau = 10^(floor_db / 10), of
+    zero-mean signals: what Wisdom et al. 2021 ("What's All the FUSS About
+    Free Universal Sound Separation Data?") minimise where the target is
+    silent, with x the mixture, up to the constant |x|^2.
+
+    Arguments
+    ---------
+    signal : torch.Tensor
+        Signals, [B, T, S].
+    reference : torch.Tensor
+        What they are compared with, [B, T, 1] or [B, T, S].
+    lengths : torch.Tensor
+        Valid part of each item relative to T, [B]; None for all of it.
+    floor_db : float
+        A silent signal has this level, and no gradient; one as low as the
+        floor is 3 dB above it.
+
+    Returns
+    -------
+    torch.Tensor
+        dB per item and source, [B, S], float32; 0 without a gradient where
+        the reference is silent.
+
+    Example
+    -------
+    >>> mix = torch.randn(2, 800, 1)
+    >>> level_db(torch.cat([0.1 * mix, 0 * mix], 2), mix).round().tolist()
+    [[-20.0, -40.0], [-20.0, -40.0]]
+    """
+    energy = _prepare(signal, lengths)[1]
+    _, base, base_audible = _prepare(reference, lengths)
+    base = torch.where(base_audible, base, 1.0)
+    value = 10.0 * torch.log10(energy / base + 10.0 ** (floor_db / 10.0))
+    return torch.where(base_audible, value, 0.0).to(torch.float32)
+
+
 _FORMULAS = {si_snr: _si_snr_db, snr: _snr_db, sd_sdr: _sd_sdr_db}
 
 

@@ -1,7 +1,7 @@
 """Scores the voices separated from one mixture against their targets.
 
 SI-SNR and BSS-eval SDR with their improvement over the mixture, wide-band
-PESQ and STOI.
+PESQ and STOI; on demand the level of the output while its speaker is silent.
 
 Authors
  * avsep_sb contributors
@@ -19,9 +19,11 @@ from speechbrain.utils.logger import get_logger
 
 from avsep_sb.errors import ConfigError, DataError
 from avsep_sb.measures import si_snr
+from avsep_sb.silent_spans import silent_span_db
 
 logger = get_logger(__name__)
 
+# Those that are taken unless a user names others.
 METRICS = ("si-snr", "sdr", "pesq", "stoi")
 # The scores of each metric, in the order of SpeechBrain's result tables.
 COLUMNS = {
@@ -29,6 +31,7 @@ COLUMNS = {
     "si-snr": ("si-snr", "si-snr_i"),
     "pesq": ("pesq",),
     "stoi": ("stoi",),
+    "silence": ("silence_db",),
 }
 # The usual length of BSS-eval's distortion filter.
 _FILTER_TAPS = 512
@@ -38,11 +41,11 @@ _NAN = float("nan")
 
 
 def _columns_of(metrics):
-    unknown = sorted(set(metrics) - set(METRICS))
+    unknown = sorted(set(metrics) - set(COLUMNS))
     if unknown:
         raise ConfigError(
             f"unknown metric {', '.join(unknown)}: choose from "
-            f"{', '.join(METRICS)}"
+            f"{', '.join(COLUMNS)}"
         )
     return [c for m in COLUMNS if m in metrics for c in COLUMNS[m]]
 
@@ -130,7 +133,10 @@ def score_utterance(mix, estimate, target, sample_rate, metrics=METRICS):
     SI-SNR and SDR come with their improvement over the mixture (``_i``). SDR
     is BSS-eval's with a distortion filter of 512 taps (Vincent et al. 2006,
     by fast_bss_eval), PESQ is wide-band P.862.2, STOI that of Taal et al.
-    2011. Estimate i is compared with target i.
+    2011. "silence" is the energy of the output relative to the mixture, in dB,
+    while the target is silent
+    (:func:`avsep_sb.silent_spans.silent_span_db`). Estimate i is compared
+    with target i.
 
     Arguments
     ---------
@@ -143,7 +149,7 @@ def score_utterance(mix, estimate, target, sample_rate, metrics=METRICS):
     sample_rate : int
         In Hz; PESQ wants 16000.
     metrics : sequence
-        Which of "si-snr", "sdr", "pesq" and "stoi".
+        Which of "si-snr", "sdr", "pesq", "stoi" and "silence".
 
     Returns
     -------
@@ -175,7 +181,11 @@ def score_utterance(mix, estimate, target, sample_rate, metrics=METRICS):
     for e, t in zip(estimate.T, target.T, strict=True):
         row = dict.fromkeys(columns, _NAN)
         rows.append(row)
-        if not t.any() or not np.isfinite([mix, e, t]).all():
+        if not np.isfinite([mix, e, t]).all():
+            continue
+        if "silence" in metrics:
+            row["silence_db"] = silent_span_db(mix, e, t, sample_rate)
+        if not t.any():
             continue
         if "si-snr" in metrics:
             row.update(_si_snr(mix, e, t))
