@@ -8,6 +8,7 @@ Authors
  * avsep_sb contributors
 """
 
+import inspect
 import zlib
 
 import torch
@@ -72,7 +73,8 @@ class AVSeparationBrain(Brain):
         ---------
         batch : PaddedBatch
             With ``mix_sig [B, T]`` and, for models with a front end,
-            ``lips [B, Tv, S, H, W]`` (uint8).
+            ``lips [B, Tv, S, H, W]`` (uint8), and with visual augmentation
+            ``lips_mask [B, Tv, S]`` (bool, False where a face is missing).
         stage : Stage
             Unused: the modules know whether they train.
 
@@ -87,7 +89,11 @@ class AVSeparationBrain(Brain):
             # Items put time first so that PaddedBatch can pad it.
             roi = batch.lips.data.transpose(1, 2)
             visual = self.modules.visual_frontend(roi)
-        return self.modules.separator(batch.mix_sig.data, visual)
+        mix = batch.mix_sig.data
+        if not hasattr(batch, "lips_mask"):
+            return self.modules.separator(mix, visual)
+        seen = batch.lips_mask.data.transpose(1, 2)
+        return self.modules.separator(mix, visual, visual_mask=seen)
 
     def compute_objectives(self, predictions, batch, stage):
         """Scores the estimates against the targets.
@@ -110,7 +116,10 @@ class AVSeparationBrain(Brain):
         target, lengths = batch.sources
         # Losses in fp32: 16-bit sums over seconds of audio lose the dB.
         estimate = predictions.float()
-        loss, estimate = self.hparams.loss(estimate, target, lengths)
+        # Only the losses of avsep_sb know what to do with the mixture.
+        takes_mix = "mix" in inspect.signature(self.hparams.loss).parameters
+        extra = {"mix": batch.mix_sig.data} if takes_mix else {}
+        loss, estimate = self.hparams.loss(estimate, target, lengths, **extra)
         if stage == Stage.TRAIN:
             # Weighting instead of dropping keeps backward on every rank.
             weights = threshold_weights(loss, self.hparams.loss_threshold)

@@ -53,7 +53,9 @@ def item_rng(seed, epoch, utt_id, stream=0):
     utt_id : str
         The ID of the mixture.
     stream : int
-        Choices of one stream leave those of the others as they are.
+        Choices of one stream leave those of the others as they are: 0 for
+        mixtures, windows and crops, 1 for noise, 2 for silent targets and
+        off-screen voices, 3 for what is wrong with the faces.
 
     Returns
     -------

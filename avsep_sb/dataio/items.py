@@ -4,28 +4,44 @@ Authors
  * avsep_sb contributors
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from avsep_sb.dataio.audio import num_samples, read_audio
 from avsep_sb.dataio.draws import item_rng, row_sources
-from avsep_sb.dataio.lips import crop_flip, read_lips
+from avsep_sb.dataio.lips import read_lips
+from avsep_sb.dataio.mouths import Mouths, Rest
 from avsep_sb.dataio.noise import check_noise_length
 from avsep_sb.dataio.scaling import active_rms, add_noise, mix_sources
+from avsep_sb.dataio.silence import quiet_passage
 from avsep_sb.dataio.windows import (
     check_durations,
     cut_audio,
-    cut_frames,
     draw_window,
 )
-from avsep_sb.errors import DataError
+
+# Draws of what is wrong with the faces; see avsep_sb.dataio.draws.item_rng.
+_VISUAL_STREAM = 3
+
+
+class Item(NamedTuple):
+    """One mixture: [T], sources [T, S], lips [Tv, S, H, W] and their mask
+    [Tv, S], False where a face is missing; the last two may be None."""
+
+    mix: np.ndarray
+    sources: np.ndarray
+    lips: np.ndarray | None
+    lips_mask: np.ndarray | None
 
 
 class ItemReader:
     """Reads the item of a manifest row.
 
     Draws come from (seed, epoch, ID) in one order: partners and levels,
-    windows, crops. Leaving out the lips changes no draw before them, and
-    the noise is drawn apart from all of these.
+    windows, crops. Leaving out the lips changes no draw before them. Noise,
+    silent targets and what is wrong with the faces are drawn apart from all
+    of these, and from each other.
 
     Arguments
     ---------
@@ -57,6 +73,10 @@ class ItemReader:
         Draws the noise of the mixtures that ``mixer`` draws.
     random_crop, horizontal_flip : bool
         Augmentations of the lips, in training.
+    silence : SilentTargets, optional
+        Draws silent targets and off-screen voices for ``mixer``.
+    visual_augment : VisualAugment, optional
+        What is wrong with the faces, in training; items then have a mask.
 
     Example
     -------
@@ -85,6 +105,8 @@ class ItemReader:
         noise=None,
         random_crop=False,
         horizontal_flip=False,
+        silence=None,
+        visual_augment=None,
     ):
         self.num_spks = num_spks
         self.sample_rate = sample_rate
@@ -92,20 +114,25 @@ class ItemReader:
         self.samples_per_frame = samples_per_frame
         self.length = length
         self.use_lips = use_lips
-        self.crop_size = crop_size
         self.training = training
         self.seed = seed
         self.epoch = epoch
         self.mixer = mixer
         self.noise = noise
-        self.random_crop = random_crop
-        self.horizontal_flip = horizontal_flip
+        self.silence = silence
+        self.mouths = Mouths(
+            video_fps, crop_size, random_crop, horizontal_flip, visual_augment
+        )
         # 25 ms, over which levels are taken
         self._frame = sample_rate // 40
-        # levels of whole utterances, a float per file and worker
-        self._rms = {}
+        # levels and pauses of whole utterances, numbers per file and worker
+        self._rms, self._quiet = {}, {}
 
     def __call__(self, utt_id, row):
+        """Reads one item without its mask; as :meth:`read`."""
+        return tuple(self.read(utt_id, row)[:3])
+
+    def read(self, utt_id, row):
         """Reads one item.
 
         Arguments
@@ -117,14 +144,17 @@ class ItemReader:
 
         Returns
         -------
-        (np.ndarray, np.ndarray, np.ndarray or None)
-            Mixture [T] and sources [T, S], float32, and lips [Tv, S, H, W]
-            uint8, Tv = ceil(T / samples per frame). ``DataError`` names the
-            file that is unusable.
+        Item
+            Mixture [T] and sources [T, S], float32, lips [Tv, S, H, W] uint8,
+            Tv = ceil(T / samples per frame), and with ``visual_augment``
+            their mask [Tv, S] bool. ``DataError`` names the file that is
+            unusable.
         """
-        rng, level_db = None, None
+        rng, level_db, silence = None, None, None
         if self.mixer is not None:
             sources, level_db, rng = self.mixer.draw(utt_id)
+            if self.silence is not None:
+                silence = self.silence.draw(utt_id, sources)
         else:
             sources = row_sources(row, self.num_spks)
             if self.training:
@@ -135,7 +165,7 @@ class ItemReader:
             self._check(sources, counts, lips)
         if self.mixer is not None:
             windows = self._own_windows(rng, counts)
-            mix, waves = self._mix(sources, windows, level_db)
+            mix, waves = self._mix(sources, windows, level_db, silence)
             if self.noise is not None:
                 mix, waves = self._drawn_noise(utt_id, mix, waves)
         else:
@@ -143,9 +173,12 @@ class ItemReader:
             mix, waves = self._listed(sources, windows, row["mix_wav"])
             if row.get("noise_wav"):
                 mix = mix + self._listed_noise(row, windows[0], min(counts))
-        if lips is not None:
-            lips = self._stack(utt_id, lips, windows, rng)
-        return mix, waves, lips
+        if lips is None:
+            return Item(mix, waves, None, None)
+        lips, mask = self._cut_lips(
+            utt_id, sources, lips, windows, rng, silence
+        )
+        return Item(mix, waves, lips, mask)
 
     def _lips(self, source):
         return read_lips(source.lips, self.video_fps)
@@ -204,12 +237,30 @@ class ItemReader:
         wave = self._read(path, (first + start, first + stop))
         return wave * np.float32(row["noise_gain"])
 
-    def _mix(self, sources, windows, level_db):
+    def _mix(self, sources, windows, level_db, silence):
         waves = [
             self._read(s.wav, w) for s, w in zip(sources, windows, strict=True)
         ]
         rms = [self._level(source.wav) for source in sources]
-        return mix_sources(np.stack(waves, axis=1), rms, level_db)
+        if silence is None:
+            return mix_sources(np.stack(waves, axis=1), rms, level_db)
+        if silence.silent is not None:
+            waves[silence.silent] = np.zeros_like(waves[silence.silent])
+        unseen = silence.offscreen
+        if unseen is not None:
+            count = num_samples(unseen.wav, self.sample_rate)
+            window = draw_window(
+                silence.rng,
+                count,
+                None,
+                len(waves[0]),
+                self.samples_per_frame,
+            )
+            waves.append(self._read(unseen.wav, window))
+            rms.append(self._level(unseen.wav))
+            level_db = [*level_db, silence.level_db]
+        mix, waves = mix_sources(np.stack(waves, axis=1), rms, level_db)
+        return mix, np.ascontiguousarray(waves[:, : self.num_spks])
 
     def _drawn_noise(self, utt_id, mix, waves):
         draw = self.noise.draw(utt_id, len(mix))
@@ -225,22 +276,24 @@ class ItemReader:
             self._rms[path] = active_rms(wave, self._frame)
         return self._rms[path]
 
-    def _stack(self, utt_id, lips, windows, rng):
-        """Windows and crops of all mouths, [Tv, S, H, W]."""
-        cut = [
-            crop_flip(
-                cut_frames(frames, *window[2:]),
-                self.crop_size,
-                rng,
-                self.random_crop,
-                self.horizontal_flip,
+    def _cut_lips(self, utt_id, sources, lips, windows, rng, silence):
+        """Lips [Tv, S, H, W] and their mask [Tv, S] or None."""
+        rest, visual_rng = None, None
+        if silence is not None and silence.silent is not None:
+            passage = None
+            if not silence.moves:
+                passage = self._passage(sources[silence.silent].wav)
+            rest = Rest(silence.silent, passage, silence.rng.random())
+        if self.mouths.augment is not None:
+            visual_rng = item_rng(
+                self.seed, self.epoch.get(), utt_id, _VISUAL_STREAM
             )
-            for frames, window in zip(lips, windows, strict=True)
-        ]
-        shapes = sorted({frames.shape[1:] for frames in cut})
-        if len(shapes) > 1:
-            raise DataError(
-                f"the mouth ROIs of {utt_id} have different sizes {shapes}: "
-                "set crop_size or extract them again."
-            )
-        return np.stack(cut, axis=1)
+        spans = [window[2:] for window in windows]
+        return self.mouths(utt_id, lips, spans, rng, rest, visual_rng)
+
+    def _passage(self, path):
+        """Where a recording shows a mouth at rest, in frames."""
+        if path not in self._quiet:
+            wave = read_audio(path, sample_rate=self.sample_rate)
+            self._quiet[path] = quiet_passage(wave, self.samples_per_frame)
+        return self._quiet[path]

@@ -14,6 +14,8 @@ import numpy as np
 from avsep_sb.errors import DataError
 
 KEY = "data"
+#: mean grey level of mouths, for a face of which nothing was seen
+GREY = 107
 
 
 def read_lips(path, fps=25.0):
@@ -157,3 +159,41 @@ def crop_flip(frames, size, rng=None, random_crop=False, horizontal_flip=False):
     if rng is not None and horizontal_flip and rng.random() < 0.5:
         frames = frames[:, :, ::-1]
     return frames
+
+
+def hold_missing(frames, seen):
+    """Puts into missing frames what a lip-reading net may see there.
+
+    The embeddings of missing frames are masked, but those of their neighbours
+    come from windows that reach into the gap. There the last frame seen is
+    held, or before any the first one: no movement is made up. Training and
+    inference both call this on the very window that the net is given.
+
+    Arguments
+    ---------
+    frames : np.ndarray
+        [Tv, H, W] uint8; what missing frames hold does not matter.
+    seen : np.ndarray
+        [Tv] bool, False where the face is missing.
+
+    Returns
+    -------
+    np.ndarray
+        [Tv, H, W] uint8; the frames themselves where none is missing, and
+        plain grey where none was seen.
+
+    Example
+    -------
+    >>> frames = np.arange(5, dtype=np.uint8).reshape(5, 1, 1)
+    >>> seen = np.array([False, True, False, False, True])
+    >>> hold_missing(frames, seen)[:, 0, 0].tolist()
+    [1, 1, 1, 1, 4]
+    """
+    seen = np.asarray(seen, dtype=bool)
+    if seen.all():
+        return frames
+    if not seen.any():
+        return np.full_like(frames, GREY)
+    last = np.where(seen, np.arange(len(frames)), -1)
+    index = np.maximum.accumulate(last)
+    return frames[np.where(index < 0, seen.argmax(), index)]

@@ -125,7 +125,7 @@ class Mixer:
         if same_voice and self.num_spks > 1:
             sources += self._same_voice(rng, sources[0])
         while len(sources) < self.num_spks:
-            sources.append(self._other_voice(rng, sources))
+            sources.append(self.other_voice(rng, sources))
         below = rng.uniform(*self.gain_db, size=self.num_spks - 1)
         level_db = -np.concatenate([[0.0], below])
         return Draw(sources, level_db - level_db.mean(), rng)
@@ -139,8 +139,26 @@ class Mixer:
         index = start + int(rng.integers(stop - start - 1))
         return [self._pool[index + (index >= own)]]
 
-    def _other_voice(self, rng, sources):
-        """An utterance of a speaker who is not in the mixture yet."""
+    @property
+    def num_speakers(self):
+        """int: speakers of the manifest."""
+        return len(self._blocks)
+
+    def other_voice(self, rng, sources):
+        """Draws an utterance of a speaker who is not in the mixture yet.
+
+        Arguments
+        ---------
+        rng : np.random.Generator
+            Source of the draw.
+        sources : list of Source
+            Those in the mixture.
+
+        Returns
+        -------
+        Source
+            ``DataError`` is raised if there is no further speaker.
+        """
         taken = sorted({self._blocks[source.spk] for source in sources})
         free = len(self._pool) - sum(stop - start for start, stop in taken)
         if free == 0:

@@ -2,6 +2,8 @@
 
 An item has ``id``, ``mix_sig`` [T], ``sources`` [T, S] and ``lips``
 [Tv, S, H, W] uint8: time is dim 0, which is the one that ``PaddedBatch`` pads.
+With ``visual_augment`` it has ``lips_mask`` [Tv, S] bool, False where a face
+is missing.
 
 Authors
  * avsep_sb contributors
@@ -17,6 +19,8 @@ from avsep_sb.dataio.items import ItemReader
 from avsep_sb.dataio.manifest import check_manifest, columns
 from avsep_sb.dataio.mixing import Mixer
 from avsep_sb.dataio.noise import NoiseFolder
+from avsep_sb.dataio.silence import make_silence
+from avsep_sb.dataio.visual_augment import VisualAugment
 from avsep_sb.errors import ConfigError
 
 logger = get_logger(__name__)
@@ -92,7 +96,13 @@ def make_datasets(hparams):
         (samples, None for all), and for noise in dynamic mixing
         ``noise_folder`` (searched recursively for wav, flac and ogg of this
         sample rate; None for no noise), ``noise_snr_db`` ([lowest, highest]
-        in dB) and ``noise_probability`` (1, the share of noisy mixtures).
+        in dB) and ``noise_probability`` (1, the share of noisy mixtures),
+        for faces as videos have them ``visual_augment`` (an object,
+        :class:`avsep_sb.dataio.visual_augment.VisualAugment`), and for
+        silence in dynamic mixing (:mod:`avsep_sb.dataio.silence`)
+        ``silent_target_prob``, ``silent_moving_prob`` and
+        ``offscreen_voice_prob`` (0; the mixture is then more than its sources,
+        and the loss needs ``silent``). All of it is for training items alone.
 
     Returns
     -------
@@ -131,6 +141,7 @@ the data pipeline needs: add it to the YAML file.
     if hparams["dynamic_mixing"]:
         _need(hparams, "mix_gain_db")
     noise = _noise(hparams, train_length, epoch)
+    augment = _visual_augment(hparams)
     rows = {name: _load(hparams, name) for name in ("train", "valid", "test")}
     mixer = None
     if hparams["dynamic_mixing"]:
@@ -149,6 +160,9 @@ the data pipeline needs: add it to the YAML file.
                 f"The mixtures of {hparams['train_data']} have noise, but "
                 "dynamic mixing draws others, without noise: set noise_folder"
             )
+    silence = make_silence(hparams, mixer)
+    if silence is not None and augment is not None and train_length:
+        _check_frozen(augment, silence, train_length // spf)
     train = ItemReader(
         length=train_length,
         training=True,
@@ -158,6 +172,8 @@ the data pipeline needs: add it to the YAML file.
         noise=noise,
         random_crop=hparams["random_crop"],
         horizontal_flip=hparams["horizontal_flip"],
+        silence=silence,
+        visual_augment=augment,
         **common,
     )
     fixed = ItemReader(length=valid_length, **common)
@@ -173,11 +189,12 @@ def _dataset(rows, reader, epoch):
     noise = any("noise_wav" in row for row in rows.values())
     names = columns(reader.num_spks, noise)[2:]
     outputs = ["mix_sig", "sources"] + ["lips"] * reader.use_lips
+    outputs += ["lips_mask"] * (reader.mouths.augment is not None)
 
     @takes("id", *names)
     @provides(*outputs)
     def read(utt_id, *values):
-        item = reader(utt_id, dict(zip(names, values, strict=True)))
+        item = reader.read(utt_id, dict(zip(names, values, strict=True)))
         for array in item[: len(outputs)]:
             yield torch.from_numpy(array)
 
@@ -224,6 +241,36 @@ def _noise(hparams, length, epoch):
         hparams["sample_rate"],
         length,
     )
+
+
+def _visual_augment(hparams):
+    """What is wrong with the faces in training, or None."""
+    augment = hparams.get("visual_augment")
+    if augment is None:
+        return None
+    if not isinstance(augment, VisualAugment):
+        raise ConfigError(
+            f"visual_augment is {augment!r} but must be an object: write "
+            "'visual_augment: !new:avsep_sb.dataio.visual_augment."
+            "VisualAugment' and its arguments below."
+        )
+    if not hparams["use_lips"]:
+        raise ConfigError(
+            "visual_augment changes the lips, but use_lips is False: set "
+            "use_lips: True, or visual_augment: null."
+        )
+    return augment
+
+
+def _check_frozen(augment, silence, frames):
+    """A picture that stands still throughout must not mean two things."""
+    longest = augment.frozen_frames[1]
+    if augment.frozen_prob and silence.silent_prob and longest >= frames:
+        raise ConfigError(
+            f"frozen_frames goes up to {longest}, all {frames} frames of an "
+            "item: a face that speaks would look like a silent one at rest, "
+            f"so keep it below {frames}."
+        )
 
 
 def _need(hparams, key):
