@@ -21,7 +21,13 @@ def add_arguments(parser):
         "--utts-per-speaker",
         type=int,
         default=40,
-        help="utterances of each of the 166 speakers (default: %(default)s)",
+        help="utterances of each speaker (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--train-speakers",
+        type=int,
+        metavar="N",
+        help="only the first N of the 150 training speakers",
     )
     parser.add_argument("--seed", type=int, default=1234)
     parser.add_argument(
@@ -51,7 +57,12 @@ def run(args):
     from avsep_sb.synth.corpus import generate
 
     rows = generate(
-        args.out, args.utts_per_speaker, args.seed, args.jobs, args.faces
+        args.out,
+        args.utts_per_speaker,
+        args.seed,
+        args.jobs,
+        args.faces,
+        args.train_speakers,
     )
     hours = sum(float(row["duration"]) for row in rows) / 3600
     sys.stdout.write(

@@ -31,7 +31,14 @@ from avsep_sb.synth.voices import all_speakers
 FIELDS = ("ID", "split", "spk", "text", "duration")
 
 
-def generate(out_dir, utts_per_speaker, seed=1234, workers=0, faces=False):
+def generate(
+    out_dir,
+    utts_per_speaker,
+    seed=1234,
+    workers=0,
+    faces=False,
+    train_speakers=None,
+):
     """Generates the corpus; what is there already is kept.
 
     Arguments
@@ -39,13 +46,15 @@ def generate(out_dir, utts_per_speaker, seed=1234, workers=0, faces=False):
     out_dir : str or Path
         Folder of the corpus.
     utts_per_speaker : int
-        Size: 166 speakers say this many utterances of 3 to 4.5 s each.
+        Size: each speaker says this many utterances of 3 to 4.5 s.
     seed : int
         Seed of the corpus; the speakers are the same for all seeds.
     workers : int
         Processes; 0 works in this one.
     faces : bool
         Also write ``<utterance>.mp4``, the speaker's full face with sound.
+    train_speakers : int or None
+        Only the first so many of the 150 training speakers.
 
     Returns
     -------
@@ -65,12 +74,21 @@ def generate(out_dir, utts_per_speaker, seed=1234, workers=0, faces=False):
             "A corpus needs at least one utterance per speaker, not "
             f"{utts_per_speaker}."
         )
+    if train_speakers is not None and train_speakers < 1:
+        raise DataError(
+            f"A corpus needs at least one training speaker, not "
+            f"{train_speakers}."
+        )
     root = Path(out_dir)
     root.mkdir(parents=True, exist_ok=True)
     _claim(root, seed)
+    speakers = list(enumerate(all_speakers()))
+    train = [index for index, one in speakers if one.split == "train"]
+    left_out = set() if train_speakers is None else set(train[train_speakers:])
     jobs = [
         (str(root), seed, index, number, faces)
-        for index in range(len(all_speakers()))
+        for index, _ in speakers
+        if index not in left_out
         for number in range(utts_per_speaker)
     ]
     rows = []

@@ -28,6 +28,7 @@ def prepare_synthav(
     num_spks=2,
     utts_per_speaker=40,
     corpus_seed=1234,
+    train_speakers=None,
     num_train=3000,
     num_valid=40,
     num_test=200,
@@ -59,6 +60,8 @@ def prepare_synthav(
         Size of the corpus.
     corpus_seed : int
         Seed of the corpus.
+    train_speakers : int or None
+        Only the first so many of the 150 training speakers.
     num_train, num_valid, num_test : int
         Mixtures of each split.
     same_voice_ratio : float
@@ -108,6 +111,8 @@ def prepare_synthav(
         "mix_gain_db": mix_gain_db,
         "mix_seed": mix_seed,
     }
+    if train_speakers is not None:
+        settings["train_speakers"] = train_speakers
     if noise_db is not None:
         noise_db = check_snr_range(noise_db, "noise_db")
         settings["noise_db"] = noise_db
@@ -130,6 +135,7 @@ def prepare_synthav(
         utts_per_speaker,
         corpus_seed,
         os.cpu_count() if workers is None else workers,
+        train_speakers=train_speakers,
     )
     save_folder.mkdir(parents=True, exist_ok=True)
     for index, (name, (split, count, same)) in enumerate(plan.items()):

@@ -132,6 +132,19 @@ def test_closed_lips_where_lips_must_close():
     assert tracks[:, 0].max() < 0.25 and tracks[:, 6].min() > 0.6
 
 
+def test_fewer_training_speakers_and_all_others(tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        corpus, "write_utterance", lambda job: made.append(job) or {"ID": ""}
+    )
+    monkeypatch.setattr(corpus, "FIELDS", ("ID",))
+    corpus.generate(tmp_path, 1, SEED, train_speakers=3)
+    splits = [all_speakers()[job[2]].split for job in made]
+    assert [splits.count(split) for split in SPLITS] == [3, 6, 10]
+    with pytest.raises(DataError, match="at least one training speaker"):
+        corpus.generate(tmp_path, 1, SEED, train_speakers=0)
+
+
 def test_the_corpus_on_disk_equals_memory_and_goes_on(tmp_path, monkeypatch):
     few = all_speakers()[:1] + speakers_of("test")[:1]
     monkeypatch.setattr(corpus, "all_speakers", lambda: few)
