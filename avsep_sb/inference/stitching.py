@@ -11,6 +11,7 @@ Authors
 import torch
 
 from avsep_sb.errors import DataError
+from avsep_sb.inference.overlap import fade_weights
 
 SAMPLES_PER_FRAME = 640
 #: frames by which audio and video may disagree at the end
@@ -90,12 +91,13 @@ def stitch(
         if result is None:
             result = part.new_zeros(len(mix), total, part.shape[2])
             weight_sum = part.new_zeros(total)
-        weight = _fade(
+        weight = fade_weights(
             last - first,
             (window_frames - hop_frames) * samples_per_frame,
             fade_in=begin > 0,
             fade_out=end < frames,
-        ).to(part)
+        )
+        weight = torch.from_numpy(weight).to(part)
         result[:, first:last] += part * weight[:, None]
         weight_sum[first:last] += weight
     assert bool((weight_sum > 0).all()), "a sample is in no window"
@@ -130,15 +132,3 @@ def window_starts(frames, window_frames, hop_frames):
     starts = list(range(0, last, hop_frames)) + [last]
     assert starts[0] == 0 and starts[-1] + window_frames == frames
     return starts
-
-
-def _fade(length, overlap, fade_in, fade_out):
-    """Weights of a window; never zero, so that they can be divided by."""
-    weight = torch.ones(length, dtype=torch.float64)
-    overlap = min(overlap, length)
-    ramp = torch.arange(1, overlap + 1, dtype=torch.float64) / (overlap + 1)
-    if fade_in and overlap:
-        weight[:overlap] = torch.minimum(weight[:overlap], ramp)
-    if fade_out and overlap:
-        weight[-overlap:] = torch.minimum(weight[-overlap:], ramp.flip(0))
-    return weight
