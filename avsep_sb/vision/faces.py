@@ -83,13 +83,15 @@ class FaceDetector:
         list of Face
             Best score first.
         """
-        image, scale = self._working_frame(frame)
+        frame, scale = self._working_frame(frame)
+        image = self._tensor(frame)
         boxes = self._propose(image)
         if len(boxes):
             boxes = self._screen(image, boxes)
         if not len(boxes):
             return []
-        return self._finish(image, boxes, scale, self.thresholds[2])
+        patches = _crop(image, boxes, 48)
+        return self._finish(patches, boxes, scale, self.thresholds[2])
 
     @torch.no_grad()
     def follow(self, frame, faces):
@@ -109,19 +111,35 @@ class FaceDetector:
         """
         if not faces:
             return []
-        image, scale = self._working_frame(frame)
+        frame, scale = self._working_frame(frame)
         boxes = torch.as_tensor(np.stack([face.box for face in faces]))
-        boxes = _square(boxes.to(image) * scale)
-        return self._finish(image, boxes, scale, self.keep_threshold)
+        boxes = _square(boxes.to(self.device, torch.float32) * scale)
+        patches = torch.cat([self._patch(frame, box) for box in boxes])
+        return self._finish(patches, boxes, scale, self.keep_threshold)
 
     def _working_frame(self, frame):
+        """The frame as small as it may be, and its scale."""
         height, width = frame.shape[:2]
         scale = min(1.0, self.working_side / min(height, width))
         if scale < 1.0:
             size = (round(width * scale), round(height * scale))
             frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-        image = torch.from_numpy(frame.transpose(2, 0, 1)[None].copy())
-        return (image.to(self.device).float() - 127.5) / 128.0, scale
+        return frame, scale
+
+    def _tensor(self, image):
+        image = torch.from_numpy(image.transpose(2, 0, 1)[None].copy())
+        return (image.to(self.device).float() - 127.5) / 128.0
+
+    def _patch(self, frame, box):
+        """What the third network sees of one box: its surroundings alone
+        are converted, which is most of the time of following."""
+        size = np.array(frame.shape[1::-1])
+        edges = box.cpu().numpy()
+        low = np.clip(np.floor(edges[:2]) - 2, 0, size - 1).astype(int)
+        high = np.clip(np.ceil(edges[2:]) + 3, low + 1, size).astype(int)
+        image = self._tensor(frame[low[1] : high[1], low[0] : high[0]])
+        corner = torch.as_tensor(np.tile(low, 2)).to(box)
+        return _crop(image, (box - corner)[None], 48)
 
     def _propose(self, image):
         """First network, on a pyramid: coarse boxes."""
@@ -159,11 +177,9 @@ class FaceDetector:
         boxes = boxes + shift * _sides(boxes)
         return _square(boxes[_suppress(boxes, score, 0.7)])
 
-    def _finish(self, image, boxes, scale, threshold):
+    def _finish(self, patches, boxes, scale, threshold):
         """Third network: final boxes, scores and the five points."""
-        shift, points, score = mtcnn.finish(
-            self.weights["onet"], _crop(image, boxes, 48)
-        )
+        shift, points, score = mtcnn.finish(self.weights["onet"], patches)
         sides = _sides(boxes)
         points = torch.stack(
             [
@@ -213,21 +229,74 @@ def find_faces(frames, detector=None, every=8, sure=0.7):
     >>> list(find_faces([np.zeros((60, 60, 3), np.uint8)] * 2))
     [[], []]
     """
-    detector = detector or FaceDetector()
-    faces, counts = [], deque(maxlen=every)
-    for index, frame in enumerate(frames):
-        faces = detector.follow(frame, faces) if faces else []
-        if index % every == 0 or len(faces) < max(counts):
-            known, faces = faces, detector.detect(frame)
+    finder = FaceFinder(detector, every, sure)
+    for frame in frames:
+        yield finder.step(frame)
+
+
+class FaceFinder:
+    """Detects faces now and then and follows them in between.
+
+    Arguments
+    ---------
+    detector : FaceDetector or None
+        None makes one with its defaults.
+    every : int
+        A full detection each so many frames. It comes earlier where there
+        are fewer faces than in one of the last ``every`` frames.
+    sure : float
+        A followed face of this score stays even if a detection misses it.
+
+    Example
+    -------
+    >>> FaceFinder().step(np.zeros((60, 60, 3), np.uint8), cut=True)
+    []
+    """
+
+    def __init__(self, detector=None, every=8, sure=0.7):
+        self.detector = detector or FaceDetector()
+        self.every, self.sure = every, sure
+        self.faces, self.counts = [], deque(maxlen=every)
+        self.index, self.after_cut = 0, False
+
+    def step(self, frame, cut=False):
+        """Finds the faces of the next frame.
+
+        Arguments
+        ---------
+        frame : np.ndarray
+            uint8 [H, W, 3], RGB.
+        cut : bool
+            Whether a shot begins here: then nothing is followed, and faces
+            that the first frame hides are sought again soon.
+
+        Returns
+        -------
+        list of Face
+            In no order.
+        """
+        if cut:
+            self.faces, self.index, self.after_cut = [], 0, True
+            self.counts.clear()
+        faces = self.detector.follow(frame, self.faces) if self.faces else []
+        soon = self.after_cut and self.index in (2, 4)
+        if (
+            self.index % self.every == 0
+            or soon
+            or len(faces) < max(self.counts)
+        ):
+            known, faces = faces, self.detector.detect(frame)
             boxes = np.array([f.box for f in faces]).reshape(-1, 4)
             faces += [
                 face
                 for face in known
-                if face.score >= sure
+                if face.score >= self.sure
                 and (overlap(face.box[None], boxes) < 0.3).all()
             ]
-        counts.append(len(faces))
-        yield faces
+        self.counts.append(len(faces))
+        self.index += 1
+        self.faces = faces
+        return faces
 
 
 def _sides(boxes):

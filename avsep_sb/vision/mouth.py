@@ -216,7 +216,7 @@ def cut_roi(frame, transform):
     Arguments
     ---------
     frame : np.ndarray
-        uint8 [H, W, 3], RGB.
+        uint8 [H, W, 3], RGB, or [H, W], grey.
     transform : np.ndarray
         [2, 3]: pixels of the frame to pixels of the ROI.
 
@@ -234,7 +234,8 @@ def cut_roi(frame, transform):
     low = np.clip(np.floor(corners.min(0)) - 4, 0, size - 2).astype(int)
     high = np.clip(np.ceil(corners.max(0)) + 5, low + 2, size).astype(int)
     patch = frame[low[1] : high[1], low[0] : high[0]]
-    patch = cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY)
+    if patch.ndim == 3:
+        patch = cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY)
     transform = np.array(transform, np.float64)
     transform[:, 2] += transform[:, :2] @ low
     scale = np.hypot(transform[0, 0], transform[1, 0])
