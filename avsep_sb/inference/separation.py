@@ -104,7 +104,7 @@ class AVSeparation(Pretrained):
         """bool: whether the model needs the mouths of the speakers."""
         return "visual_frontend" in self.mods
 
-    def separate_batch(self, mix, lips=None, wav_lens=None):
+    def separate_batch(self, mix, lips=None, wav_lens=None, lips_mask=None):
         """Separates mixtures.
 
         Arguments
@@ -116,6 +116,11 @@ class AVSeparation(Pretrained):
             frame rate (25 per second); None for an audio-only model.
         wav_lens : torch.Tensor
             Relative lengths ``[B]``; what lies beyond is zero in the result.
+        lips_mask : torch.Tensor
+            ``[B, S, Tv]`` bool, False where a face is missing: what is seen
+            there does not count. Let
+            :func:`avsep_sb.dataio.lips.hold_missing` fill such frames, as in
+            training. None where no frame is missing.
 
         Returns
         -------
@@ -127,11 +132,16 @@ class AVSeparation(Pretrained):
         mix = self._check_mix(mix)
         length = mix.shape[1]
         with torch.no_grad(), self.inference_ctx:
-            visual = None
+            visual, masked = None, {}
             if self.sees:
-                roi = self._check_lips(lips, mix).to(self.device)
-                visual = self.mods.visual_frontend(roi)
-            sources = self.mods.separator(mix.to(self.device), visual).float()
+                roi = self._check_lips(lips, mix)
+                visual = self.mods.visual_frontend(roi.to(self.device))
+                if lips_mask is not None:
+                    seen = _check_mask(lips_mask, lips, roi.shape[2])
+                    masked["visual_mask"] = seen.to(self.device)
+            sources = self.mods.separator(
+                mix.to(self.device), visual, **masked
+            ).float()
         # A bias in the model may make a hum out of digital silence.
         sounds = (mix != 0).any(1).to(self.device)
         sources = torch.where(sounds[:, None, None], sources, 0.0)
@@ -141,9 +151,9 @@ class AVSeparation(Pretrained):
             sources = torch.where(inside.unsqueeze(-1), sources, 0.0)
         return sources
 
-    def forward(self, mix, lips=None, wav_lens=None):
+    def forward(self, mix, lips=None, wav_lens=None, lips_mask=None):
         """The same as :meth:`separate_batch`."""
-        return self.separate_batch(mix, lips, wav_lens)
+        return self.separate_batch(mix, lips, wav_lens, lips_mask)
 
     def separate_file(self, path, lips=None, savedir=None):
         """Separates one audio file.
@@ -273,6 +283,18 @@ class AVSeparation(Pretrained):
             last = lips[:, :, -1:].expand(-1, -1, wanted - frames, -1, -1)
             lips = torch.cat([lips, last], 2)
         return lips[:, :, :wanted]
+
+
+def _check_mask(lips_mask, lips, frames):
+    """The mask, cut or continued as the lips were."""
+    seen = torch.as_tensor(lips_mask)
+    if seen.shape != torch.as_tensor(lips).shape[:3]:
+        raise DataError(
+            f"A mask of mouth ROIs {list(torch.as_tensor(lips).shape)} is "
+            f"[B, S, Tv], not {list(seen.shape)}."
+        )
+    last = seen[:, :, -1:].expand(-1, -1, max(0, frames - seen.shape[2]))
+    return torch.cat([seen, last], 2)[:, :, :frames].bool()
 
 
 def _looks_local(source):
