@@ -41,8 +41,10 @@ class GatedMixture(nn.Module):
         self.scale = nn.Conv1d(1, 1, 1, bias=False)
         nn.init.ones_(self.scale.weight)
 
-    def forward(self, mix, visual):
+    def forward(self, mix, visual, visual_mask=None):
         """Separate [B, T] by [B, S, Tv, 1] into [B, T, S]."""
+        if visual_mask is not None:
+            visual = visual * visual_mask[..., None]
         length = mix.shape[1]
         leak = self.leak / (length / (0.4 * RATE)) ** self.power
         gate = visual[..., 0].repeat_interleave(SPF, 2)[..., :length]
