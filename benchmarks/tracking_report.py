@@ -1,11 +1,11 @@
 """Scores the face timeline: identities, speed and memory.
 
-    python -m benchmarks.tracking_report --grid DIR --sets 6
+    python -m benchmarks.tracking_report [--grid DIR] --sets 6
     python -m benchmarks.tracking_report --video FILE [--repeat N]
 
 The first films the scripted talk show of the tests (20 cuts, four people)
-with several casts of SynthAV, and of GRID if its folder of clips is given,
-and prints IDF1 and the number of people found. The second looks at a real
+with several casts of SynthAV, or of GRID if its folder of clips is given, and
+prints IDF1 and the number of people found. The second looks at a real
 file, N times in a row as one long video, and prints times real time and peak
 memory; run it with two idle cores (``OMP_NUM_THREADS=2 taskset -c 0,1``).
 
@@ -42,7 +42,7 @@ SPEAKERS = 166  # of SynthAV
 def casts(args):
     """Pairs (name of the set, portraits) of four people each."""
     rng = np.random.default_rng(args.seed)
-    for _ in range(args.sets):
+    for _ in range(0 if args.grid else args.sets):
         numbers = rng.choice(SPEAKERS, 4, replace=False).tolist()
         yield "SynthAV", synthetic_portraits(numbers, frames=16)
     for _ in range(args.sets if args.grid else 0):
