@@ -15,7 +15,6 @@ Authors
  * avsep_sb contributors
 """
 
-import logging
 from enum import Enum
 from typing import NamedTuple
 
@@ -24,9 +23,8 @@ import torch
 
 from avsep_sb.errors import ConfigError, DataError
 from avsep_sb.inference.assign import assign, likeness
+from avsep_sb.inference.silence_gate import silence_gains
 from avsep_sb.inference.stays import bridged, look, stay_gains, stay_mask
-
-logger = logging.getLogger(__name__)
 
 
 class Rung(str, Enum):
@@ -109,6 +107,10 @@ class FaceLadder:
     least_usable : float
         Part of the frames of a stay within a window in which lips must be
         readable, for them to be used.
+    silence_db : float or None
+        A voice more than so many dB below the mixture is silenced, see
+        :func:`avsep_sb.inference.silence_gate.silence_gains`; such as 20.
+        None leaves it as it is.
 
     Example
     -------
@@ -137,6 +139,7 @@ class FaceLadder:
         fade_frames=5,
         held_frames=3,
         least_usable=0.5,
+        silence_db=None,
     ):
         _, fps, self.samples_per_frame = check_rates(model, audio_model)
         if faces.fps != fps:
@@ -151,7 +154,7 @@ class FaceLadder:
             for person in faces.people
         ]
         self.fade_frames, self.held_frames = fade_frames, held_frames
-        self.least_usable = least_usable
+        self.least_usable, self.silence_db = least_usable, silence_db
         self.num_voices = len(self.stays)
         self.notes = []
         self._previous = None
@@ -193,12 +196,20 @@ class FaceLadder:
         self._previous = (first, voices)
         self.notes.append(WindowNote(first, len(mix), tuple(rungs)))
         gains = [
-            stay_gains(
-                stays, first, len(mix), self.samples_per_frame, self.fade_frames
-            )
-            for stays in self.stays
+            self._gain(stays, first, voice, mix)
+            for stays, voice in zip(self.stays, voices.T, strict=True)
         ]
         return voices * np.stack(gains, axis=1)
+
+    def _gain(self, stays, first, voice, mix):
+        """0 where the person is not to be seen, or hardly to be heard."""
+        gain = stay_gains(
+            stays, first, len(mix), self.samples_per_frame, self.fade_frames
+        )
+        if self.silence_db is None or not gain.any():
+            return gain
+        rate = self.model.hparams.sample_rate
+        return gain * silence_gains(voice, mix, rate, -self.silence_db)
 
     def _by_lips(self, voices, mix, seen, rungs):
         """Writes the voices of faces whose lips are used, all at once."""

@@ -19,6 +19,7 @@ from avsep_sb.errors import ConfigError, DataError
 from avsep_sb.inference.assign import assign, likeness
 from avsep_sb.inference.over_time import OverTime
 from avsep_sb.inference.separation import AVSeparation
+from avsep_sb.inference.silence_gate import silence_gains
 from avsep_sb.inference.stays import ArrayFaces
 from avsep_sb.inference.stitching import stitch
 from avsep_sb.vision.quality import Quality
@@ -266,6 +267,43 @@ def test_real_audio_model_without_faces(audio_model):
     voices, _, _ = run(OverTime(audio_model), mix)
     wanted = audio_model.separate_batch(torch.from_numpy(mix)[None])[0]
     assert np.array_equal(voices, wanted.numpy())
+
+
+def test_faint_voice_becomes_silence():
+    """A leak 26 dB down is silenced, speech as loud as others is not."""
+    voices_in = tones(100)
+    voices_in[: 50 * FRAME, 0] *= 0.05
+
+    def voices_of(silence_db):
+        over_time = OverTime(
+            FakeFaceModel(),
+            ArrayFaces(mouths(100)),
+            window_seconds=1.6,
+            silence_db=silence_db,
+        )
+        return run(over_time, voices_in.sum(1))
+
+    plain, _, _ = voices_of(None)
+    voices, mixture, residual = voices_of(20)
+    assert not voices[3 * FRAME : 42 * FRAME, 0].any()
+    assert plain[3 * FRAME : 42 * FRAME, 0].any()
+    assert np.array_equal(voices[51 * FRAME :], plain[51 * FRAME :])
+    assert np.array_equal(voices[:, 1], plain[:, 1])
+    assert np.allclose(voices.sum(1) + residual, mixture, atol=1e-6)
+
+
+def test_silence_gate_holds_soft_ends():
+    rng = np.random.default_rng(0)
+    mixture = rng.standard_normal(32000)
+    for close_db, wanted in ((-20.0, 0.0), (-40.0, 1.0)):
+        gains = silence_gains(0.05 * mixture, mixture, 16000, close_db)
+        assert (gains == wanted).all()
+    burst = np.where(abs(np.arange(32000) - 16000) < 1600, mixture, 0.0)
+    gains = silence_gains(burst, mixture, 16000)
+    assert (gains[13600:18400] == 1).all(), "the burst was cut"
+    assert not gains[:8000].any() and not gains[24000:].any()
+    assert np.abs(np.diff(gains)).max() < 0.01, "it clicks"
+    assert not silence_gains(0 * mixture, 0 * mixture, 16000).any()
 
 
 def test_memory_does_not_grow():
