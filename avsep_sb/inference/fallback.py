@@ -23,6 +23,7 @@ import torch
 
 from avsep_sb.errors import ConfigError, DataError
 from avsep_sb.inference.assign import assign, likeness
+from avsep_sb.inference.levels import LevelMatch
 from avsep_sb.inference.silence_gate import silence_gains
 from avsep_sb.inference.stays import bridged, look, stay_gains, stay_mask
 
@@ -111,6 +112,9 @@ class FaceLadder:
         A voice more than so many dB below the mixture is silenced, see
         :func:`avsep_sb.inference.silence_gate.silence_gains`; such as 20.
         None leaves it as it is.
+    match_level : bool
+        Whether the voices of each model are brought to the level of the
+        mixture, see :class:`avsep_sb.inference.levels.LevelMatch`.
 
     Example
     -------
@@ -140,6 +144,7 @@ class FaceLadder:
         held_frames=3,
         least_usable=0.5,
         silence_db=None,
+        match_level=True,
     ):
         _, fps, self.samples_per_frame = check_rates(model, audio_model)
         if faces.fps != fps:
@@ -156,6 +161,8 @@ class FaceLadder:
         self.fade_frames, self.held_frames = fade_frames, held_frames
         self.least_usable, self.silence_db = least_usable, silence_db
         self.num_voices = len(self.stays)
+        self._lips_level = LevelMatch() if match_level else _unchanged
+        self._sound_level = LevelMatch() if match_level else _unchanged
         self.notes = []
         self._previous = None
 
@@ -224,15 +231,15 @@ class FaceLadder:
         options = {}
         if not mask.all():
             options["lips_mask"] = torch.from_numpy(mask)
-        voices[:, people] = to_array(
-            self.model.separate_batch(
-                as_batch(mix), torch.from_numpy(lips), **options
-            )
+        sources = self.model.separate_batch(
+            as_batch(mix), torch.from_numpy(lips), **options
         )
+        voices[:, people] = self._lips_level(to_array(sources), mix)
 
     def _by_sound(self, voices, first, mix, rungs):
         """Writes the voices of faces without lips; True if some are left."""
-        outputs = to_array(self.audio_model.separate_batch(as_batch(mix)))
+        sources = self.audio_model.separate_batch(as_batch(mix))
+        outputs = self._sound_level(to_array(sources), mix)
         people = [p for p, rung in enumerate(rungs) if rung is not Rung.ABSENT]
         scores = []
         for person in people:
@@ -267,6 +274,8 @@ class SpeakerLadder:
         An audio-only model.
     speakers : int or None
         Voices wanted; None for as many as the model has outputs.
+    match_level : bool
+        As in :class:`FaceLadder`.
 
     Example
     -------
@@ -281,7 +290,7 @@ class SpeakerLadder:
     (640, 2)
     """
 
-    def __init__(self, audio_model, speakers=None):
+    def __init__(self, audio_model, speakers=None, match_level=True):
         self.num_voices = int(audio_model.hparams.num_spks)
         if speakers not in (None, self.num_voices):
             raise ConfigError(
@@ -291,6 +300,7 @@ class SpeakerLadder:
             )
         self.audio_model = audio_model
         _, _, self.samples_per_frame = check_rates(audio_model)
+        self._level = LevelMatch() if match_level else _unchanged
         self.notes = []
         self._previous = None
 
@@ -309,7 +319,8 @@ class SpeakerLadder:
         np.ndarray
             float32 [t, N].
         """
-        voices = to_array(self.audio_model.separate_batch(as_batch(mix)))
+        sources = self.audio_model.separate_batch(as_batch(mix))
+        voices = self._level(to_array(sources), mix)
         begin, before = self._previous or (first, voices[:0])
         before = before[first - begin :]
         scores = [likeness(voice, voices[: len(before)]) for voice in before.T]
@@ -318,6 +329,10 @@ class SpeakerLadder:
         rungs = (Rung.AUDIO,) * self.num_voices
         self.notes.append(WindowNote(first, len(mix), rungs))
         return voices
+
+
+def _unchanged(voices, mixture):
+    return voices
 
 
 def as_batch(mix):

@@ -99,6 +99,10 @@ class OverTime:
         Length of a window.
     overlap : float
         Part of it that the next one repeats, from 0 to less than 1.
+    match_level : bool
+        Whether the voices are brought to the level that they have in the
+        mixture. Without it one window gives bit by bit what the model gives,
+        but after training with SI-SNR the residual means nothing.
     **ladder
         Options of :class:`avsep_sb.inference.fallback.FaceLadder`.
 
@@ -131,6 +135,7 @@ class OverTime:
         speakers=None,
         window_seconds=WINDOW_SECONDS,
         overlap=OVERLAP,
+        match_level=True,
         **ladder,
     ):
         if audio_model is not None and audio_model.sees:
@@ -141,9 +146,13 @@ class OverTime:
         #: whether each voice belongs to a face
         self.by_face = bool(model.sees and faces is not None and faces.people)
         if self.by_face:
-            self.ladder = FaceLadder(model, faces, audio_model, **ladder)
+            self.ladder = FaceLadder(
+                model, faces, audio_model, match_level=match_level, **ladder
+            )
         elif audio_model is not None or not model.sees:
-            self.ladder = SpeakerLadder(audio_model or model, speakers)
+            self.ladder = SpeakerLadder(
+                audio_model or model, speakers, match_level
+            )
         else:
             raise DataError(
                 "There is no face in the recording, and the model needs "

@@ -112,14 +112,21 @@ def audio_model(tmp_path_factory):
 
 def test_one_window_is_one_pass(model):
     mix, lips = toy_batch(frames=20, batch=1)
-    voices, _, _ = run(OverTime(model, ArrayFaces(lips[0])), mix[0].numpy())
+    voices, _, _ = run(
+        OverTime(model, ArrayFaces(lips[0]), match_level=False),
+        mix[0].numpy(),
+    )
     assert np.array_equal(voices, model.separate_batch(mix, lips)[0].numpy())
 
 
 def test_windows_equal_stitch(model):
     mix, lips = toy_batch(frames=37, batch=1)
     over_time = OverTime(
-        model, ArrayFaces(lips[0]), window_seconds=0.4, overlap=0.3
+        model,
+        ArrayFaces(lips[0]),
+        window_seconds=0.4,
+        overlap=0.3,
+        match_level=False,
     )
     voices, mixture, residual = run(over_time, mix[0].numpy())
     wanted = stitch(model.separate_batch, mix, lips, 10, 7)[0].numpy()
@@ -264,9 +271,40 @@ def test_without_a_face_voices_go_on():
 
 def test_real_audio_model_without_faces(audio_model):
     mix = speech(12)
-    voices, _, _ = run(OverTime(audio_model), mix)
+    voices, _, _ = run(OverTime(audio_model, match_level=False), mix)
     wanted = audio_model.separate_batch(torch.from_numpy(mix)[None])[0]
     assert np.array_equal(voices, wanted.numpy())
+
+
+@pytest.mark.parametrize("gain", [0.1, 0.8, 8.0])
+def test_levels_of_the_mixture_are_restored(gain):
+    """The gain of one model, and another of the other, are taken out."""
+
+    class LoudFaces(FakeFaceModel):
+        def separate_batch(self, *args, **kwargs):
+            return gain * super().separate_batch(*args, **kwargs)
+
+    class LoudSound(FakeSoundModel):
+        def separate_batch(self, mix):
+            return 5 * super().separate_batch(mix)
+
+    voices_in, codes = tones(100), np.full((2, 100), Quality.FOUND)
+    codes[1, 50:] = Quality.MISSING
+    voices_in[:, 0] *= 0.3
+    over_time = OverTime(
+        LoudFaces(),
+        ArrayFaces(mouths(100), codes),
+        LoudSound(),
+        window_seconds=1.0,
+    )
+    voices, _, residual = run(over_time, voices_in.sum(1))
+    assert "audio" in [note.rungs[1].value for note in over_time.notes]
+    levels = np.sqrt(np.square(voices[: 40 * FRAME]).mean(0))
+    wanted = np.sqrt(np.square(voices_in[: 40 * FRAME]).mean(0))
+    left = 0.8 if gain == 0.8 else 1.0  # near enough is left alone
+    assert np.allclose(levels / wanted, left, atol=0.05)
+    if gain != 0.8:
+        assert np.square(residual).mean() < 0.01
 
 
 def test_faint_voice_becomes_silence():
