@@ -16,10 +16,8 @@ import torch
 
 from avsep_sb.dataio.lips import GREY, hold_missing
 from avsep_sb.errors import ConfigError, DataError
-from avsep_sb.inference.assign import assign, likeness
 from avsep_sb.inference.over_time import OverTime
 from avsep_sb.inference.separation import AVSeparation
-from avsep_sb.inference.silence_gate import silence_gains
 from avsep_sb.inference.stays import ArrayFaces
 from avsep_sb.inference.stitching import stitch
 from avsep_sb.vision.quality import Quality
@@ -330,20 +328,6 @@ def test_faint_voice_becomes_silence():
     assert np.allclose(voices.sum(1) + residual, mixture, atol=1e-6)
 
 
-def test_silence_gate_holds_soft_ends():
-    rng = np.random.default_rng(0)
-    mixture = rng.standard_normal(32000)
-    for close_db, wanted in ((-20.0, 0.0), (-40.0, 1.0)):
-        gains = silence_gains(0.05 * mixture, mixture, 16000, close_db)
-        assert (gains == wanted).all()
-    burst = np.where(abs(np.arange(32000) - 16000) < 1600, mixture, 0.0)
-    gains = silence_gains(burst, mixture, 16000)
-    assert (gains[13600:18400] == 1).all(), "the burst was cut"
-    assert not gains[:8000].any() and not gains[24000:].any()
-    assert np.abs(np.diff(gains)).max() < 0.01, "it clicks"
-    assert not silence_gains(0 * mixture, 0 * mixture, 16000).any()
-
-
 def test_memory_does_not_grow():
     """The most that arrays take, for 20 s and 3 min in blocks of 1 s."""
 
@@ -408,12 +392,3 @@ def test_unusable_input_is_explained(model, audio_model):
         run(OverTime(model, faces), np.full(640, np.nan))
     with pytest.raises(DataError, match="average"):
         run(OverTime(model, faces), np.zeros((640, 2)))
-
-
-def test_likeness_and_assignment():
-    rng = np.random.default_rng(0)
-    voices = rng.standard_normal((1000, 3))
-    scores = [likeness(v, voices[:, [2, 0, 1]]) for v in voices.T]
-    assert assign(scores) == [1, 2, 0]
-    assert not likeness(np.zeros(1000), voices).any()
-    assert likeness(-voices[:, 0], voices)[0] == 0

@@ -6,7 +6,9 @@ each other; that corrected faces show at each time what was said then; and
 that the windows looked at are those that tell most.
 """
 
+import importlib
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,9 +25,10 @@ from avsep_sb.inference.sync import (
     warn_of_offset,
 )
 from avsep_sb.vision.quality import Quality
-from tests.utils.gate_model import write_gate_model
+from tests.utils.gate_model import write_gate_model, write_turns
 
 FRAME = 640
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +71,22 @@ def test_nothing_to_go_by_is_not_trusted(model):
         assert not estimate.trusted and np.isfinite(estimate.ms)
     with pytest.raises(DataError, match="more than 20"):
         estimate_offset(model, [(mix[: 20 * FRAME], still)])
+
+
+def test_report_finds_known_offsets(tmp_path, monkeypatch):
+    write_turns(tmp_path, frames=125, mixtures=2)
+    folder = write_gate_model(tmp_path / "gate", leak=0.0)
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    report = importlib.import_module("sync_report")
+    argv = [str(folder), "--data", str(tmp_path), "--mixtures", "2"]
+    argv += ["--manifest", str(tmp_path / "turns.csv"), "--windows", "1"]
+    report.main([*argv, "--most-frames", "0", "--out", str(tmp_path / "out")])
+    text = (tmp_path / "out" / "sync_report.md").read_text()
+    assert "up to 0 frames" in text and "within 40 ms" in text
+    assert len((tmp_path / "out" / "sync_report.csv").open().readlines()) == 5
+    assert report.late_by(np.arange(4), 2).tolist() == [0, 0, 0, 1]
+    errors, trusted = np.array([10, 50, 300]), np.array([1, 1, 0], bool)
+    assert report.summary(errors, trusted) == "2 | 50 % | 30 | 50"
 
 
 def test_warning_beyond_80_ms(caplog):
