@@ -126,7 +126,8 @@ class AVSeparation(Pretrained):
         -------
         torch.Tensor
             Sources ``[B, T, S]`` float32 in the order of the faces, on the
-            scale of the mixture. ``DataError`` tells of NaN, of faces that a
+            scale that training gave them: that of the mixture, or any one
+            after SI-SNR. ``DataError`` tells of NaN, of faces that a
             model needs, and of audio and video of different durations.
         """
         mix = self._check_mix(mix)

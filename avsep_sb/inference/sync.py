@@ -3,7 +3,9 @@
 The lips are shifted against the sound, and the face is separated at each
 shift. Where lips and sound agree, the model finds the voice and gives most of
 its energy back; where they do not, it finds little that fits. No labels and
-no other network are needed, and other voices in the mixture do no harm.
+no other network are needed. Where the model is not sure, in short windows or
+among like voices, no shift stands out and the confidence says so;
+``benchmarks/sync_report.py`` measures how far it can be trusted.
 
 Offsets are positive where the lips are late, as when the sound was recorded
 by another device than the picture.
