@@ -226,3 +226,14 @@ def test_shipped_models_are_named(monkeypatch, tmp_path):
         with pytest.raises(CheckpointError, match="there are: toy"):
             shipped_model("typo")
         (model / "hyperparams.yaml").unlink()
+
+
+@pytest.mark.parametrize("name", ["iianet-synthav", "bin-synthav"])
+@pytest.mark.parametrize("faces", [1, 3])
+def test_what_ships_loads_and_separates(name, faces):
+    model = AVSeparation.from_hparams(str(shipped_model(name)))
+    mix = 0.1 * torch.randn(1, 4000)
+    lips = torch.randint(0, 255, (1, faces, 7, 96, 96)).to(torch.uint8)
+    sources = model.separate_batch(mix, lips)
+    assert sources.shape == (1, 4000, faces)
+    assert sources.isfinite().all() and sources.abs().max() > 0
