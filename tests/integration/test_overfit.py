@@ -72,6 +72,10 @@ def overfit(folder, sources, repeats=40):
         "manifest_folder": str(folder),
         # A lip net that reads: from a random one all faces look alike.
         "frontend_weights": str(shipped_model() / "visual_frontend.ckpt"),
+        # Half the width of what ships: enough for four mixtures.
+        "in_channels": 160,
+        "out_channels": 96,
+        "video_channels": 32,
         "N_epochs": 8,
         "lr": 0.003,
         "training_signal_len": round(SECONDS * 16000),
