@@ -146,8 +146,8 @@ def test_unknown_key_is_named(corpus, tmp_path):
 
 def test_misspelt_key_in_the_yaml_is_named(corpus, tmp_path):
     folder, manifests = corpus
-    text = (ROOT / YAML).read_text().replace("lr: 0.002", "lr: 0.002\nlrr: 1")
-    (tmp_path / "own.yaml").write_text(text)
+    text = (ROOT / YAML).read_text()
+    (tmp_path / "own.yaml").write_text(f"lrr: 1\n{text}")
     args = toy_options(folder, tmp_path / "run", manifests)
     done = run(args, cwd=tmp_path, yaml=str(tmp_path / "own.yaml"))
     assert done.returncode == 2 and "'lrr'" in done.stderr
