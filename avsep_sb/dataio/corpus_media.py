@@ -9,18 +9,14 @@ Authors
  * avsep_sb contributors
 """
 
-import csv
-import io
-import os
 from collections import namedtuple
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import soundfile
-from tqdm import tqdm
 
-from avsep_sb.dataio.parallel import outcomes
+from avsep_sb.dataio.jobs import list_failures, replace_file, run_jobs
 from avsep_sb.errors import DataError
 
 SAMPLE_RATE = 16000
@@ -99,12 +95,12 @@ def extract_video(video, folder, clip_seconds=None):
     paths = media_paths(folder, video.utterance)
     for path in paths.values():
         path.parent.mkdir(parents=True, exist_ok=True)
-    _replace(
+    replace_file(
         paths["lips"],
         lambda file: np.savez_compressed(file, data=rois[0, :frames]),
     )
     # The audio comes last: where it stands, the pair is complete.
-    _replace(
+    replace_file(
         paths["wav"],
         lambda file: soundfile.write(
             file, audio, SAMPLE_RATE, format="FLAC", subtype="PCM_16"
@@ -156,51 +152,10 @@ def extract_corpus(
             for path in media_paths(folder, video.utterance).values()
         )
     ]
-    failures = {}
-    if open_jobs:
-        folder.mkdir(parents=True, exist_ok=True)
-        if workers is None:
-            workers = len(os.sched_getaffinity(0))
-        extract = partial(
-            extract_video, folder=folder, clip_seconds=clip_seconds
-        )
-        results = outcomes(extract, open_jobs, workers, _start_worker)
-        for outcome in tqdm(
-            results, "mouths", len(open_jobs), disable=not progress
-        ):
-            if outcome.reason is not None:
-                failures[outcome.item] = outcome.reason
-    listing = folder / "failures.csv"
-    if failures:
-        _replace(listing, lambda file: _write_failures(file, failures))
-    elif listing.is_file():
-        listing.unlink()
+    extract = partial(extract_video, folder=folder, clip_seconds=clip_seconds)
+    failures = run_jobs(extract, open_jobs, workers, "mouths", progress)
+    list_failures(
+        folder / "failures.csv",
+        {video.path: reason for video, reason in failures.items()},
+    )
     return {video.utterance: reason for video, reason in failures.items()}
-
-
-def _start_worker():
-    """One thread per process: parallel over videos, not within them."""
-    import cv2
-    import torch
-
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-
-
-def _write_failures(file, failures):
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["file", "reason"])
-    writer.writerows(sorted((str(v.path), why) for v, why in failures.items()))
-    file.write(text.getvalue().encode())
-
-
-def _replace(path, write):
-    """Lets ``write`` fill a file that then takes its place in one step."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(part, "wb") as file:
-            write(file)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
