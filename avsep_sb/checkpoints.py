@@ -1,4 +1,4 @@
-"""Finds checkpoints that a killed run left half-written.
+"""Checkpoints that a killed run left half-written, and whole ones.
 
 SpeechBrain writes ``CKPT.yaml`` first and the tensors after it, so a kill in
 between leaves a folder that looks like the newest checkpoint and cannot be
@@ -8,9 +8,11 @@ Authors
  * avsep_sb contributors
 """
 
+import os
 import zipfile
 from pathlib import Path
 
+import torch
 import yaml
 
 from avsep_sb.errors import CheckpointError
@@ -130,3 +132,31 @@ def require_best(checkpointer, max_key=None, min_key=None):
             f"There is no checkpoint in '{checkpointer.checkpoints_dir}' to "
             "test; train first, or give the output_folder of a finished run."
         )
+
+
+def save_frontend(net, folder):
+    """Writes the weights of a front end, whole or not at all.
+
+    Arguments
+    ---------
+    net : torch.nn.Module
+        The front end.
+    folder : str or Path
+        Where ``visual_frontend.ckpt`` goes; an older one is replaced.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+
+    Example
+    -------
+    >>> folder = getfixture("tmpdir")
+    >>> save_frontend(torch.nn.Linear(1, 1), folder).name
+    'visual_frontend.ckpt'
+    """
+    weights = Path(folder, "visual_frontend.ckpt")
+    partial = weights.with_suffix(".part")
+    torch.save(net.state_dict(), partial)
+    os.replace(partial, weights)
+    return weights

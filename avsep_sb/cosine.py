@@ -9,12 +9,11 @@ Authors
 
 import math
 
+from avsep_sb.by_epoch import ByEpoch
 
-class CosineDecay:
+
+class CosineDecay(ByEpoch):
     """Half a cosine from the first to the last epoch (Loshchilov 2017).
-
-    It has no state: the rate is a function of the epoch, so a resumed run
-    needs nothing restored. Called like SpeechBrain's plateau schedule.
 
     Arguments
     ---------
@@ -53,22 +52,3 @@ class CosineDecay:
         """
         part = 0.5 + 0.5 * math.cos(math.pi * min(done / self.epochs, 1.0))
         return self.final_value + part * (self.initial_value - self.final_value)
-
-    def __call__(self, optimizers, epoch, loss=None):
-        """Gives the rate of this epoch and of the next.
-
-        Arguments
-        ---------
-        optimizers : list of torch.optim.Optimizer
-            Not touched; the Brain applies the rate.
-        epoch : int
-            The epoch that has just ended, from 1.
-        loss : float
-            Not used.
-
-        Returns
-        -------
-        (float, float)
-            Rate of this epoch and of the next.
-        """
-        return self.at(epoch - 1), self.at(epoch)

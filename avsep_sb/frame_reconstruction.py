@@ -10,7 +10,6 @@ Authors
 
 import math
 import os
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -25,7 +24,11 @@ from speechbrain.utils.distributed import (
 )
 from speechbrain.utils.logger import get_logger
 
-from avsep_sb.checkpoints import require_best, set_torn_checkpoints_aside
+from avsep_sb.checkpoints import (
+    require_best,
+    save_frontend,
+    set_torn_checkpoints_aside,
+)
 from avsep_sb.dataio.draws import SharedEpoch, item_rng
 from avsep_sb.dataio.lips import read_lips
 from avsep_sb.dataio.manifest import read_manifest
@@ -33,7 +36,6 @@ from avsep_sb.dataio.windows import cut_frames
 from avsep_sb.errors import DataError
 
 logger = get_logger(__name__)
-WEIGHTS = "visual_frontend.ckpt"
 
 
 def list_videos(manifest, data_folder):
@@ -54,6 +56,7 @@ def list_videos(manifest, data_folder):
 
     Example
     -------
+    >>> from pathlib import Path
     >>> from avsep_sb.dataio.manifest import write_manifest
     >>> folder = Path(getfixture("tmpdir"))
     >>> (folder / "a.npz").touch()
@@ -238,34 +241,6 @@ def train_autoencoder(hparams, run_opts):
     # A trial run leaves the weights of a real one alone.
     trial = brain.debug and not brain.debug_persistently
     if if_main_process() and not trial:
-        save_weights(hparams["visual_frontend"], hparams["output_folder"])
+        save_frontend(hparams["visual_frontend"], hparams["output_folder"])
     ddp_barrier()
     return brain
-
-
-def save_weights(net, folder):
-    """Writes the weights of a front end, whole or not at all.
-
-    Arguments
-    ---------
-    net : torch.nn.Module
-        The front end.
-    folder : str or Path
-        Where ``visual_frontend.ckpt`` goes; an older one is replaced.
-
-    Returns
-    -------
-    pathlib.Path
-        The file.
-
-    Example
-    -------
-    >>> folder = getfixture("tmpdir")
-    >>> save_weights(torch.nn.Linear(1, 1), folder).name
-    'visual_frontend.ckpt'
-    """
-    weights = Path(folder, WEIGHTS)
-    partial = weights.with_suffix(".part")
-    torch.save(net.state_dict(), partial)
-    os.replace(partial, weights)
-    return weights

@@ -6,13 +6,11 @@ Authors
  * avsep_sb contributors
 """
 
+from avsep_sb.by_epoch import ByEpoch
 
-class StepDecay:
-    """torch's StepLR, called like SpeechBrain's plateau schedule.
 
-    SpeechBrain's own StepScheduler steps one epoch earlier. It has no state:
-    the rate is a function of the epoch, so a resumed run needs nothing
-    restored.
+class StepDecay(ByEpoch):
+    """torch's StepLR; SpeechBrain's StepScheduler steps one epoch earlier.
 
     Arguments
     ---------
@@ -49,22 +47,3 @@ class StepDecay:
             Learning rate of the next epoch.
         """
         return self.initial_value * self.factor ** (done // self.step)
-
-    def __call__(self, optimizers, epoch, loss=None):
-        """Gives the rate of this epoch and of the next.
-
-        Arguments
-        ---------
-        optimizers : list of torch.optim.Optimizer
-            Not touched; the Brain applies the rate.
-        epoch : int
-            The epoch that has just ended, from 1.
-        loss : float
-            Not used.
-
-        Returns
-        -------
-        (float, float)
-            Rate of this epoch and of the next.
-        """
-        return self.at(epoch - 1), self.at(epoch)

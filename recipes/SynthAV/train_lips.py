@@ -9,15 +9,14 @@ Authors
  * avsep_sb contributors
 """
 
-import os
 import sys
 from pathlib import Path
 
 import speechbrain as sb
-import torch
 from prepare import prepare_synthav
 from speechbrain.utils.distributed import if_main_process, run_on_main
 
+from avsep_sb.checkpoints import save_frontend
 from avsep_sb.errors import run_or_explain
 from avsep_sb.experiment import load_experiment
 from avsep_sb.lip_reading import (
@@ -69,10 +68,7 @@ def main(argv):
     )
     brain.evaluate(test, min_key="loss", test_loader_kwargs=dict(options))
     if if_main_process():
-        weights = Path(hparams["output_folder"], "visual_frontend.ckpt")
-        partial = weights.with_suffix(".part")
-        torch.save(brain.modules.visual_frontend.state_dict(), partial)
-        os.replace(partial, weights)
+        save_frontend(brain.modules.visual_frontend, hparams["output_folder"])
 
 
 if __name__ == "__main__":
