@@ -11,6 +11,7 @@ Authors
 from pathlib import Path
 
 import speechbrain as sb
+import torch
 from hyperpyyaml import load_hyperpyyaml
 from ruamel.yaml import YAML, YAMLError
 from speechbrain.utils.distributed import (
@@ -154,6 +155,41 @@ def load_frontend_weights(hparams):
     logger.info("Visual front end loaded from %s", path)
 
 
+def load_separator_weights(hparams):
+    """Fills the separator from ``separator_weights``, to train on from there.
+
+    The schedule, the optimizer and the counter of epochs begin anew; a run
+    that was interrupted is gone on with by the same command, without it.
+
+    Arguments
+    ---------
+    hparams : dict
+        With ``modules`` and, if wanted, ``separator_weights``: the
+        ``separator.ckpt`` of a run or of a pretrained folder; and
+        ``mask_scale``, which the last convolution before the mask is
+        multiplied by. SI-SNR leaves the level of the voices free, and a
+        stage that goes on with SNR would spend its first epoch on it.
+    """
+    path = hparams.get("separator_weights")
+    if path is None:
+        return
+    from avsep_sb.inference.load import strict_load
+
+    separator = hparams["modules"]["separator"]
+    strict_load(separator, path)
+    scale = hparams.get("mask_scale", 1.0)
+    if scale != 1.0:
+        if not hasattr(separator, "mask_conv"):
+            raise ConfigError(
+                "mask_scale is for separators with a mask convolution, such "
+                "as IIANet: leave it out."
+            )
+        with torch.no_grad():
+            separator.mask_conv.weight.mul_(scale)
+            separator.mask_conv.bias.mul_(scale)
+    logger.info("Separator loaded from %s", path)
+
+
 def train_and_evaluate(hparams, run_opts):
     """Trains, tests the best checkpoint, draws the curves and exports.
 
@@ -180,6 +216,7 @@ def train_and_evaluate(hparams, run_opts):
         return hparams["trainer"](hparams, run_opts)
     train, valid, test = make_datasets(hparams)
     load_frontend_weights(hparams)
+    load_separator_weights(hparams)
     brain = AVSeparationBrain(
         modules=hparams["modules"],
         opt_class=hparams["optimizer"],
