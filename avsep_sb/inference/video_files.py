@@ -48,6 +48,7 @@ voices are ``speaker1.wav``, ``speaker2.wav`` ..., and have no pictures.
         "quality": {"found": 0.9, "missing": 0.1},   parts of the spans
         "quality_spans": [[0.0, 11.0, "found"], [11.0, 12.2, "missing"]],
         "rungs": [[0.0, 12.2, "lips"], [12.2, 61.44, "absent"]],
+        "speech": [[0.4, 3.1], [5.2, 11.7]],     as in faces.rttm
         "offset_ms": 40.0,             lips later than sound; null: not known
         "offset_corrected_ms": 0.0}]}  how much of it was taken out
 
@@ -250,6 +251,9 @@ def all_or_nothing(folder):
     part = folder.with_name(f".{folder.name}.avsep-part")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+        if _old(folder).is_dir() and not folder.exists():
+            # An earlier run ended between two renames.
+            os.rename(_old(folder), folder)
         _delete(part)
         part.mkdir()
     except OSError as err:
@@ -274,7 +278,7 @@ def _put(part, folder):
         os.rename(part, folder)
         return
     table = read_table(folder) or {}
-    old = folder.with_name(f".{folder.name}.avsep-old")
+    old = _old(folder)
     _delete(old)
     os.rename(folder, old)
     os.rename(part, folder)
@@ -284,6 +288,10 @@ def _put(part, folder):
         if path.name not in ours and not (folder / path.name).exists():
             os.rename(path, folder / path.name)
     _delete(old)
+
+
+def _old(folder):
+    return folder.with_name(f".{folder.name}.avsep-old")
 
 
 def _files_of(table):

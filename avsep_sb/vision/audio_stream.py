@@ -2,7 +2,7 @@
 
 Blocks are placed by their time stamps on the clock of the picture: a gap
 becomes silence and moves nothing, and what sounds before the first video
-frame is left out.
+frame is left out. A file without a picture begins with its first sound.
 
 Authors
  * avsep_sb contributors
@@ -25,7 +25,7 @@ from avsep_sb.vision.resample import BlockResampler
 logger = logging.getLogger(__name__)
 
 
-def stream_audio(path, sample_rate=16000, block=16000):
+def stream_audio(path, sample_rate=16000, block=16000, picture=True):
     """Reads the sound of a video as one channel, block by block.
 
     The channels are averaged: the decoder's own down-mix sums them with a
@@ -39,6 +39,9 @@ def stream_audio(path, sample_rate=16000, block=16000):
         Sampling rate of the result in Hz.
     block : int
         Samples of each block; the last one may be shorter.
+    picture : bool
+        Whether time zero is the first video frame. False takes files without
+        a picture as well, from their first sound on.
 
     Yields
     ------
@@ -47,7 +50,7 @@ def stream_audio(path, sample_rate=16000, block=16000):
         first video frame, and each block continues the one before.
         ``VideoError`` is raised without a sound track or a sample in it.
     """
-    origin = first_frame_time(path)
+    origin = first_frame_time(path) if picture else None
     with open_video(path) as container:
         if not container.streams.audio:
             raise VideoError(
@@ -125,9 +128,13 @@ def _native_blocks(container, path):
 
 
 def _placed(blocks, origin, path):
-    """Pairs (samples, rate) without gaps; time ``origin`` is sample 0."""
+    """Pairs (samples, rate) without gaps; time ``origin`` is sample 0.
+
+    None stands for the time of the first block.
+    """
     position, done = None, 0
     for time, samples, rate in blocks:
+        origin = time if origin is None else origin
         wanted = round((time - origin) * rate)
         # Stamps are rounded (1 ms in Matroska): blocks that nearly touch do.
         if position is None or abs(wanted - position) > round(0.02 * rate):

@@ -132,13 +132,13 @@ def read_frames(path, fps=25):
             shown = None
             while held is not None and (slot + 0.25) / fps < time - start:
                 # Converted here, since not every decoded frame is shown.
-                shown = _to_rgb(held, stream) if shown is None else shown
+                shown = upright_rgb(held, stream) if shown is None else shown
                 yield shown
                 slot += 1
             held, previous = frame, time
         if held is None:
             raise no_frames(path)
-        shown = _to_rgb(held, stream)
+        shown = upright_rgb(held, stream)
         while slot == 0 or (slot + 0.25) / fps < previous + length - start:
             yield shown
             slot += 1
@@ -150,7 +150,21 @@ def _shown_size(frame, stream):
     return round(frame.width * aspect), frame.height
 
 
-def _to_rgb(frame, stream):
+def upright_rgb(frame, stream):
+    """The picture of a decoded frame as a viewer sees it.
+
+    Arguments
+    ---------
+    frame : av.VideoFrame
+        As decoded.
+    stream : av.VideoStream
+        Where it is from.
+
+    Returns
+    -------
+    np.ndarray
+        uint8 [H, W, 3], RGB, upright, square pixels.
+    """
     image = frame.to_ndarray(format="rgb24")
     size = _shown_size(frame, stream)
     if size != (frame.width, frame.height):

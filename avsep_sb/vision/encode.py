@@ -33,8 +33,10 @@ def write_video(
     ---------
     path : str or Path
         The file to write, whole or not at all.
-    audio : np.ndarray
+    audio : np.ndarray or sequence
         float [T], one channel in -1..1; sample 0 sounds with the first frame.
+        Any object with a length whose slices are arrays will do: long sound
+        can be read from disk as it is written.
     sample_rate : int
         In Hz.
     frames : iterable of np.ndarray
@@ -69,7 +71,6 @@ def write_video(
         )
     if source is not None and not _can_copy(source):
         frames, source = read_frames(source, fps), None
-    audio = np.asarray(audio, np.float32).clip(-1, 1)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with av.open(os.fspath(part), "w", format="mp4") as output:
@@ -156,9 +157,10 @@ class _Sound:
         """Up to a time in seconds; None writes the rest and ends."""
         end = len(self.audio) if until is None else round(until * self.rate)
         while self.done < min(end, len(self.audio)):
-            block = self.audio[None, self.done : self.done + AAC_BLOCK]
+            block = self.audio[self.done : self.done + AAC_BLOCK]
+            block = np.asarray(block, np.float32)[None].clip(-1, 1)
             frame = av.AudioFrame.from_ndarray(
-                np.ascontiguousarray(block), format="fltp", layout="mono"
+                block, format="fltp", layout="mono"
             )
             frame.sample_rate = self.rate
             # Without a time stamp the encoder's delay would not be taken
