@@ -12,10 +12,11 @@ from collections import deque, namedtuple
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from avsep_sb.vision import mtcnn
 from avsep_sb.vision.tracks import overlap
+
+_GREY = 128  # what the networks see beyond the edges
 
 Face = namedtuple("Face", ["score", "box", "points"])
 Face.__doc__ = """One face in one frame.
@@ -83,15 +84,10 @@ class FaceDetector:
         list of Face
             Best score first.
         """
-        frame, scale = self._working_frame(frame)
-        image = self._tensor(frame)
-        boxes = self._propose(image)
+        boxes = self._propose(frame)
         if len(boxes):
-            boxes = self._screen(image, boxes)
-        if not len(boxes):
-            return []
-        patches = _crop(image, boxes, 48)
-        return self._finish(patches, boxes, scale, self.thresholds[2])
+            boxes = self._screen(frame, boxes)
+        return self._finish(frame, boxes, self.thresholds[2])
 
     @torch.no_grad()
     def follow(self, frame, faces):
@@ -111,65 +107,48 @@ class FaceDetector:
         """
         if not faces:
             return []
-        frame, scale = self._working_frame(frame)
-        boxes = torch.as_tensor(np.stack([face.box for face in faces]))
-        boxes = _square(boxes.to(self.device, torch.float32) * scale)
-        patches = torch.cat([self._patch(frame, box) for box in boxes])
-        return self._finish(patches, boxes, scale, self.keep_threshold)
+        boxes = np.stack([face.box for face in faces])
+        return self._finish(frame, _square(boxes), self.keep_threshold)
 
-    def _working_frame(self, frame):
-        """The frame as small as it may be, and its scale."""
+    def _tensor(self, images):
+        """uint8 [N, H, W, 3] as the networks want it, [N, 3, H, W]."""
+        # The channels stay last in memory: pooling is then much faster.
+        images = torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2)
+        return (images.float() - 127.5) / 128.0
+
+    def _propose(self, frame):
+        """First network, on a pyramid: coarse boxes."""
         height, width = frame.shape[:2]
         scale = min(1.0, self.working_side / min(height, width))
-        if scale < 1.0:
-            size = (round(width * scale), round(height * scale))
-            frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-        return frame, scale
-
-    def _tensor(self, image):
-        image = torch.from_numpy(image.transpose(2, 0, 1)[None].copy())
-        return (image.to(self.device).float() - 127.5) / 128.0
-
-    def _patch(self, frame, box):
-        """What the third network sees of one box: its surroundings alone
-        are converted, which is most of the time of following."""
-        size = np.array(frame.shape[1::-1])
-        edges = box.cpu().numpy()
-        low = np.clip(np.floor(edges[:2]) - 2, 0, size - 1).astype(int)
-        high = np.clip(np.ceil(edges[2:]) + 3, low + 1, size).astype(int)
-        image = self._tensor(frame[low[1] : high[1], low[0] : high[0]])
-        corner = torch.as_tensor(np.tile(low, 2)).to(box)
-        return _crop(image, (box - corner)[None], 48)
-
-    def _propose(self, image):
-        """First network, on a pyramid: coarse boxes."""
-        height, width = image.shape[2:]
-        scale, boxes, scores = 12.0 / self.min_face, [], []
+        scale *= 12.0 / self.min_face
+        image, found = frame, []
         while min(height, width) * scale >= 12:
-            size = (int(np.ceil(height * scale)), int(np.ceil(width * scale)))
+            size = (int(np.ceil(width * scale)), int(np.ceil(height * scale)))
+            # Each step starts at the one before, which has fewer pixels.
+            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
             shift, score = mtcnn.propose(
-                self.weights["pnet"], F.interpolate(image, size, mode="area")
+                self.weights["pnet"], self._tensor(image[None])
             )
-            y, x = torch.nonzero(score[0] >= self.thresholds[0], as_tuple=True)
+            shift, score = shift[0].cpu().numpy(), score[0].cpu().numpy()
+            y, x = np.nonzero(score >= self.thresholds[0])
             if len(x):
                 # Each output cell saw 12 x 12 pixels at a stride of 2.
-                corner = torch.stack([x, y], 1).float() * 2 + 1
-                box = torch.cat([corner, corner + 11], 1) / scale
-                box = box + shift[0, :, y, x].T * _sides(box)
-                keep = _suppress(box, score[0, y, x], 0.5)
-                boxes.append(box[keep])
-                scores.append(score[0, y, x][keep])
+                corner = np.stack([x, y], 1) * 2.0 + 1
+                box = np.concatenate([corner, corner + 11], 1) / scale
+                box += shift[:, y, x].T * _sides(box)
+                keep = _suppress(box, score[y, x], 0.5)
+                found.append((box[keep], score[y, x][keep]))
             scale *= 0.709  # halves the area
-        if not boxes:
-            return image.new_zeros(0, 4)
-        boxes, scores = torch.cat(boxes), torch.cat(scores)
+        if not found:
+            return np.zeros((0, 4))
+        boxes, scores = map(np.concatenate, zip(*found, strict=True))
         return _square(boxes[_suppress(boxes, scores, 0.7)])
 
-    def _screen(self, image, boxes):
+    def _screen(self, frame, boxes):
         """Second network: rejects most boxes, corrects the others."""
-        shift, score = mtcnn.screen(
-            self.weights["rnet"], _crop(image, boxes, 24)
-        )
+        patches, boxes = _crop(frame, boxes, 24)
+        shift, score = mtcnn.screen(self.weights["rnet"], self._tensor(patches))
+        shift, score = shift.cpu().numpy(), score.cpu().numpy()
         keep = score >= self.thresholds[1]
         boxes, score, shift = boxes[keep], score[keep], shift[keep]
         if not len(boxes):
@@ -177,30 +156,30 @@ class FaceDetector:
         boxes = boxes + shift * _sides(boxes)
         return _square(boxes[_suppress(boxes, score, 0.7)])
 
-    def _finish(self, patches, boxes, scale, threshold):
+    def _finish(self, frame, boxes, threshold):
         """Third network: final boxes, scores and the five points."""
-        shift, points, score = mtcnn.finish(self.weights["onet"], patches)
-        sides = _sides(boxes)
-        points = torch.stack(
-            [
-                boxes[:, :1] + points[:, :5] * sides[:, :1],
-                boxes[:, 1:2] + points[:, 5:] * sides[:, 1:2],
-            ],
-            -1,
-        )
-        boxes = boxes + shift * sides
-        keep = score >= threshold
-        boxes, points, score = boxes[keep], points[keep], score[keep]
         if not len(boxes):
             return []
-        keep = _suppress(boxes, score, 0.7, of_smaller=True)
+        patches, boxes = _crop(frame, boxes, 48)
+        shift, points, score = (
+            part.cpu().numpy()
+            for part in mtcnn.finish(
+                self.weights["onet"], self._tensor(patches)
+            )
+        )
+        keep = score >= threshold
+        boxes, points, shift = boxes[keep], points[keep], shift[keep]
+        score, sides = score[keep], _sides(boxes)
+        points = points.reshape(-1, 2, 5).transpose(0, 2, 1)
+        points = boxes[:, None, :2] + points * sides[:, None, :2]
+        boxes = boxes + shift * sides
         return [
             Face(
-                float(score[i]),
-                (boxes[i] / scale).cpu().numpy(),
-                (points[i] / scale).cpu().numpy(),
+                float(score[k]),
+                boxes[k].astype(np.float32),
+                points[k].astype(np.float32),
             )
-            for i in keep
+            for k in _suppress_smaller(boxes, score, 0.7)
         ]
 
 
@@ -301,48 +280,60 @@ class FaceFinder:
 
 def _sides(boxes):
     """Width, height, width, height of each box."""
-    return (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
+    return np.tile(boxes[:, 2:] - boxes[:, :2], 2)
 
 
 def _square(boxes):
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2
-    half = (boxes[:, 2:] - boxes[:, :2]).amax(1, keepdim=True) / 2
-    return torch.cat([centre - half, centre + half], 1)
+    half = (boxes[:, 2:] - boxes[:, :2]).max(1, keepdims=True) / 2
+    return np.concatenate([centre - half, centre + half], 1)
 
 
-def _crop(image, boxes, size):
-    """Cuts boxes out of an image; grey beyond its edges."""
-    height, width = image.shape[2:]
-    step = (torch.arange(size, device=image.device) + 0.5) / size
-    x = boxes[:, None, 0] + step * (boxes[:, None, 2] - boxes[:, None, 0])
-    y = boxes[:, None, 1] + step * (boxes[:, None, 3] - boxes[:, None, 1])
-    shape = (len(boxes), size, size)
-    grid = torch.stack(
-        [
-            (x / width * 2 - 1)[:, None].expand(shape),
-            (y / height * 2 - 1)[:, :, None].expand(shape),
-        ],
-        -1,
-    )
-    image = image.expand(len(boxes), -1, -1, -1)
-    return F.grid_sample(image, grid, align_corners=False)
+def _crop(frame, boxes, size):
+    """Cuts square boxes out of a frame; grey beyond its edges.
+
+    Returns the patches, uint8 [N, size, size, 3], and the boxes that were
+    cut: those given, moved to whole pixels.
+    """
+    whole = np.array(frame.shape[1::-1])
+    low = np.round(boxes[:, :2]).astype(int)
+    side = np.round(boxes[:, 2] - boxes[:, 0]).astype(int).clip(1)[:, None]
+    cut = np.concatenate([low, low + side], 1)
+    patches = np.empty((len(boxes), size, size, 3), np.uint8)
+    for patch, (left, top, right, bottom) in zip(patches, cut, strict=True):
+        x, y = np.clip([[left, right], [top, bottom]], 0, whole[:, None])
+        part = frame[y[0] : y[1], x[0] : x[1]]
+        if not part.size:
+            patch[:] = _GREY
+            continue
+        beyond = (y[0] - top, bottom - y[1], x[0] - left, right - x[1])
+        if any(beyond):
+            part = cv2.copyMakeBorder(
+                part, *beyond, cv2.BORDER_CONSTANT, value=(_GREY,) * 3
+            )
+        way = cv2.INTER_AREA if len(part) > size else cv2.INTER_LINEAR
+        cv2.resize(part, (size, size), patch, interpolation=way)
+    return patches, cut.astype(np.float64)
 
 
-def _suppress(boxes, scores, threshold, of_smaller=False):
+def _suppress(boxes, scores, threshold):
     """Non-maximum suppression; indices kept, best first."""
-    boxes = boxes.cpu().numpy()
-    order = np.argsort(-scores.cpu().numpy(), kind="stable")
+    corner = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1)
+    return np.asarray(
+        cv2.dnn.NMSBoxes(corner.tolist(), scores.tolist(), 0.0, threshold), int
+    )
+
+
+def _suppress_smaller(boxes, scores, threshold):
+    """The same, where what counts is how much of the smaller is covered."""
     area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-    keep = []
+    order, keep = np.argsort(-scores, kind="stable"), []
     while len(order):
         best, order = order[0], order[1:]
         keep.append(best)
         low = np.maximum(boxes[best, :2], boxes[order, :2])
         high = np.minimum(boxes[best, 2:], boxes[order, 2:])
         common = np.prod(np.clip(high - low, 0, None), axis=1)
-        if of_smaller:
-            whole = np.minimum(area[best], area[order])
-        else:
-            whole = area[best] + area[order] - common
-        order = order[common <= threshold * whole]
-    return torch.as_tensor(np.array(keep, np.int64))
+        smaller = np.minimum(area[best], area[order])
+        order = order[common <= threshold * smaller]
+    return keep

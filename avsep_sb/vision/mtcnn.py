@@ -59,8 +59,11 @@ def read_weights():
 
 def _layout(weight):
     """TensorFlow kernels [H, W, in, out] to torch's [out, in, H, W]."""
-    return (
-        weight.permute(3, 2, 0, 1).contiguous() if weight.dim() == 4 else weight
+    if weight.dim() != 4:
+        return weight
+    # Like the pictures: channels last in memory.
+    return weight.permute(3, 2, 0, 1).contiguous(
+        memory_format=torch.channels_last
     )
 
 
