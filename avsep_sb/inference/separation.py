@@ -215,24 +215,32 @@ class AVSeparation(Pretrained):
         mono = signal.float().mean(-1, keepdim=True)
         return self.audio_normalizer(mono.to(self.device), rate)
 
-    def separate_video(self, path, **kwargs):
-        """Separates the voices of the faces in a video.
+    def separate_video(self, path, folder=None, audio_model=None, **options):
+        """Separates the voices of the faces in a video of any length.
 
         Arguments
         ---------
         path : str or Path
-            A video in which the faces stay in view.
-        **kwargs
-            Those of :func:`avsep_sb.inference.video.separate_video`.
+            The video; faces may come and go.
+        folder : str, Path or None
+            Where the result is kept, see
+            :mod:`avsep_sb.inference.video_files`; None takes a temporary
+            folder, deleted with the result.
+        audio_model : AVSeparation or None
+            An audio-only model for moments without lips.
+        **options
+            Those of :func:`avsep_sb.inference.video.separate_video` and
+            :class:`avsep_sb.inference.video.VideoOptions`.
 
         Returns
         -------
         VideoResult
-            Sources ``[T, S]``, mouth ROIs and face tracks.
+            The voices lie on disk, on the clock of the video: ``wavs``,
+            ``blocks()``, ``voice(0)``, ``sources`` [T, S] and ``table``.
         """
         from avsep_sb.inference.video import separate_video
 
-        return separate_video(self, path, **kwargs)
+        return separate_video(self, path, folder, audio_model, **options)
 
     def save_sources(self, sources, out_dir, stem="source", overwrite=False):
         """Writes each source as a wav; see :func:`save_voices`."""

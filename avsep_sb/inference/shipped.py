@@ -9,6 +9,7 @@ from pathlib import Path
 from avsep_sb.errors import CheckpointError
 
 DEFAULT_MODEL = "iianet-synthav"
+AUDIO_MODEL = "iianet-synthav-audio"
 
 
 def shipped_model(name=DEFAULT_MODEL):
@@ -45,3 +46,20 @@ def shipped_model(name=DEFAULT_MODEL):
         f"No checkpoint '{name}' ships with avsep_sb; there are: "
         f"{', '.join(found) or 'none'}."
     )
+
+
+def shipped_audio_model():
+    """Gives the folder of the audio-only checkpoint that ships.
+
+    Returns
+    -------
+    pathlib.Path
+        A folder for ``AVSeparation.from_hparams``, for moments without lips
+        and for recordings without faces.
+
+    Example
+    -------
+    >>> shipped_audio_model().name
+    'iianet-synthav-audio'
+    """
+    return shipped_model(AUDIO_MODEL)

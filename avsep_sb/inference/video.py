@@ -1,273 +1,377 @@
-"""From a video file to one voice per face, and to the files of a result.
+"""From a video file to a folder with one voice per face.
+
+The video is read several times and never held: faces are followed and their
+mouths kept on disk, offsets are sought, the sound is separated in windows and
+written block by block, and the pictures are copied. Memory does not grow with
+the length but for 65 bytes for each face and frame.
 
 Authors
  * avsep_sb contributors
 """
 
-import json
-import logging
-import os
-import tempfile
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
+from functools import partial
 
-import cv2
-import numpy as np
-import soundfile
-import torch
-
-from avsep_sb.errors import ConfigError
-from avsep_sb.inference.stitching import stitch
-from avsep_sb.inference.voices import save_voices
-from avsep_sb.vision.decode import read_audio, read_frames
-from avsep_sb.vision.encode import write_video
-from avsep_sb.vision.mouth import contact_sheet, mouth_rois
-
-logger = logging.getLogger(__name__)
-
-#: longer videos are separated in windows of this length
-MAX_WINDOW_SECONDS = 30.0
-#: part of a window that the next one repeats
-OVERLAP = 0.2
+from avsep_sb import __version__
+from avsep_sb.errors import VideoError
+from avsep_sb.inference import video_files as files
+from avsep_sb.inference.activity import write_rttm
+from avsep_sb.inference.over_time import WINDOW_SECONDS, OverTime
+from avsep_sb.inference.video_pictures import (
+    write_portraits,
+    write_sheets,
+    write_videos,
+)
+from avsep_sb.inference.video_result import VideoResult
+from avsep_sb.inference.video_source import inspect_source
+from avsep_sb.inference.video_sync import find_offsets, settle_offsets
+from avsep_sb.inference.video_table import face_entry, rung_spans, speech_of
+from avsep_sb.inference.video_voices import VoiceWriter, counted
+from avsep_sb.vision.audio_stream import stream_audio
+from avsep_sb.vision.watch import watch
 
 
-@dataclass
-class VideoResult:
-    """The voices of a video, in the order of the faces from left to right.
+@dataclass(frozen=True)
+class VideoOptions:
+    """How a video is separated.
 
     Arguments
     ---------
-    path : Path
-        The video.
-    mixture : torch.Tensor
-        Its sound, [T]; cut, or filled up with silence, to the last frame.
-    sources : torch.Tensor
-        The voice of each face, [T, S].
-    rois : np.ndarray
-        Mouths, uint8 [S, Tv, 96, 96].
-    tracks : list of avsep_sb.vision.tracks.FaceTrack
-        Where the faces are.
-    sample_rate : int
-        In Hz.
-    fps : int
-        Video frames per second of rois and tracks.
+    max_faces : int or None
+        Keep at most so many faces, those with the most pixels over time.
+    speakers : int or None
+        Voices to separate by sound alone where there is no face; None
+        refuses a recording without one.
+    window_seconds : float
+        Length of the windows that are separated at once.
+    fix_sync : bool
+        Whether lips more than 80 ms off the sound are put right.
+    videos : bool
+        Whether an mp4 is written for each voice.
+    silence_db : float or None
+        A voice more than so many dB below the mixture becomes silence (see
+        :func:`avsep_sb.inference.silence_gate.silence_gains`); None leaves
+        it as it is.
+    overwrite : bool
+        Whether an earlier result may be replaced.
+    model, audio_model : str or None
+        Names of the models, to be kept with the result.
+
+    Example
+    -------
+    >>> "overwrite" in VideoOptions(max_faces=2).settings
+    False
     """
 
-    path: Path
-    mixture: torch.Tensor
-    sources: torch.Tensor
-    rois: np.ndarray
-    tracks: list
-    sample_rate: int
-    fps: int
+    max_faces: int | None = None
+    speakers: int | None = None
+    window_seconds: float = WINDOW_SECONDS
+    fix_sync: bool = False
+    videos: bool = True
+    silence_db: float | None = 20.0
+    overwrite: bool = False
+    model: str | None = None
+    audio_model: str | None = None
+
+    @property
+    def settings(self):
+        """dict: what the result depends on."""
+        settings = asdict(self)
+        del settings["overwrite"]
+        return settings
+
+
+def separate_to_folder(
+    separator,
+    audio_separator,
+    video,
+    folder,
+    options=None,
+    detector=None,
+    describer=None,
+    progress=None,
+):
+    """Separates one video into a folder, which comes whole or not at all.
+
+    Arguments
+    ---------
+    separator : AVSeparation
+        The audio-visual model; an audio-only one leaves faces out of account.
+    audio_separator : AVSeparation or None
+        An audio-only model of the same rates, for faces without lips and for
+        recordings without faces.
+    video : str or Path
+        Any video; with ``options.speakers`` also a file of sound alone.
+    folder : str or Path
+        The folder of the result (see :mod:`avsep_sb.inference.video_files`).
+        The same result is kept if it is there already.
+    options : VideoOptions or None
+        None takes the defaults.
+    detector : avsep_sb.vision.faces.FaceDetector or None
+        None makes one; pass one to share it over videos.
+    describer : avsep_sb.vision.face_look.FaceDescriber or None
+        In the same way.
+    progress : callable or None
+        Called as ``progress(stage, done, total)``: what is done now, how
+        much of it, and of how much; total is None if nobody knows.
+
+    Returns
+    -------
+    VideoResult
+        ``AVSepError`` is raised for a file without sound, for one without
+        faces unless ``options.speakers`` is given, and for a folder that
+        holds something else.
+    """
+    options = options or VideoOptions()
+    earlier = files.earlier_result(
+        folder, video, options.settings, options.overwrite
+    )
+    if earlier is not None:
+        return VideoResult(folder, earlier, skipped=True)
+    source = inspect_source(video)
+    looks = separator.sees and source.has_picture
+    if separator.sees and not looks and options.speakers is None:
+        raise VideoError(
+            f"{video}: has no picture; add --speakers N to separate it into "
+            "N voices by sound alone."
+        )
+    tell = progress or _ignore
+    with files.all_or_nothing(folder) as part:
+        if looks:
+            frames = watch(
+                video,
+                float(separator.hparams.video_fps),
+                options.max_faces,
+                detector,
+                describer,
+                folder=part,
+                progress=_stage(tell, "faces", source.frames(separator)),
+            )
+            with frames as timeline:
+                work = _Work(separator, audio_separator, source, part, options)
+                table = work.run(timeline, tell)
+        else:
+            work = _Work(separator, audio_separator, source, part, options)
+            table = work.run(None, tell)
+    return VideoResult(folder, table)
 
 
 def separate_video(
     separator,
     path,
-    max_faces=None,
+    folder=None,
+    audio_model=None,
     detector=None,
-    max_window_seconds=MAX_WINDOW_SECONDS,
+    progress=None,
+    **options,
 ):
-    """Finds the faces of a video and separates their voices.
+    """Separates a video, and gives the voices without holding them.
 
     Arguments
     ---------
-    separator : avsep_sb.inference.separation.AVSeparation
+    separator : AVSeparation
         The model.
     path : str or Path
-        A video whose faces stay in view.
-    max_faces : int or None
-        Keep at most so many faces, the largest and longest in view.
-    detector : avsep_sb.vision.faces.FaceDetector or None
-        None makes one with its defaults.
-    max_window_seconds : float
-        A longer video is separated in overlapping windows of this length.
+        The video.
+    folder : str, Path or None
+        Where the result is kept. None takes a temporary folder, deleted with
+        the result; then no mp4s are written unless ``videos=True``.
+    audio_model, detector, progress
+        As ``audio_separator`` and the others of :func:`separate_to_folder`.
+    **options
+        Those of :class:`VideoOptions`.
 
     Returns
     -------
     VideoResult
-        ``VideoError`` is raised for a file without sound, frames or faces.
     """
-    rate = int(separator.hparams.sample_rate)
-    fps = int(separator.hparams.video_fps)
-    # The sound first: it is cheap, and without it no face need be sought.
-    audio = read_audio(path, rate)
-    rois, tracks = mouth_rois(path, max_faces, fps, detector)
-    frames = rois.shape[1]
-    mixture = torch.from_numpy(_fit(audio, frames * rate // fps, path, rate))
-    window = max(1, round(max_window_seconds * fps))
-    sources = stitch(
-        separator.separate_batch,
-        mixture[None],
-        torch.from_numpy(rois)[None],
-        window_frames=window,
-        hop_frames=max(1, round(window * (1 - OVERLAP))),
-        samples_per_frame=rate // fps,
+    temporary = None
+    if folder is None:
+        temporary, folder = VideoResult.temporary_folder()
+        options.setdefault("videos", False)
+    result = separate_to_folder(
+        separator,
+        audio_model,
+        path,
+        folder,
+        VideoOptions(**options),
+        detector,
+        progress=progress,
     )
-    return VideoResult(
-        Path(path), mixture, sources[0].cpu(), rois, tracks, rate, fps
-    )
+    result.temporary = temporary
+    return result
 
 
-def save_results(result, out_dir, overwrite=False, targets=None):
-    """Writes the voices of a video, and pictures to judge them by.
+def _ignore(*_):
+    pass
 
-    Per face ``face1.wav``, ``face1.mp4`` (the video with that voice alone)
-    and ``face1.png`` (who it is); ``mouths.png`` (what the model saw),
-    ``spectrogram.png`` and ``faces.json`` (boxes and times). All of them are
-    made beside the folder and moved into it when they are complete.
 
-    Arguments
-    ---------
-    result : VideoResult
-        What :func:`separate_video` returned.
-    out_dir : str or Path
-        Folder, made if missing.
-    overwrite : bool
-        Whether a folder that holds something may be written to; its files of
-        the same names, and the faces of an earlier result, are replaced.
-    targets : torch.Tensor or None
-        True voices [T, S] for the spectrogram, where they are known.
+def _stage(tell, name, total):
+    """Progress of one stage; its end is not taken on trust."""
+    return lambda done: tell(name, done, total)
 
-    Returns
-    -------
-    dict
-        ``{"wavs": [Path], "videos": [Path], "folder": Path}``.
-        ``ConfigError`` is raised if the folder is not empty.
-    """
-    out_dir = Path(out_dir)
-    check_free(out_dir, overwrite)
-    out_dir.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        dir=out_dir.parent, prefix=f".{out_dir.name}."
-    ) as part:
-        _write_all(result, Path(part), targets)
-        out_dir.mkdir(exist_ok=True)
-        _forget(out_dir)
-        for file in sorted(Path(part).iterdir()):
-            os.replace(file, out_dir / file.name)
-    names = [f"face{k + 1}" for k in range(len(result.tracks))]
+
+class _Work:
+    """The steps from faces to files, for one video."""
+
+    def __init__(self, separator, audio_separator, source, part, options):
+        self.separator, self.audio_separator = separator, audio_separator
+        self.source, self.part, self.options = source, part, options
+        self.rate = int(separator.hparams.sample_rate)
+        self.fps = int(separator.hparams.video_fps)
+        self.open_sound = partial(
+            stream_audio, source.path, self.rate, picture=source.has_picture
+        )
+
+    def run(self, timeline, tell):
+        """Writes all files; gives the table."""
+        if next(self.open_sound(), None) is None:
+            raise VideoError(
+                f"{self.source.path}: its sound lies before its picture; "
+                "re-encode the file."
+            )
+        people = timeline.people if timeline is not None else []
+        if timeline is not None and not people:
+            self._check_no_face()
+        entries = [
+            {"name": f"face{k + 1}", **face_entry(timeline, k)}
+            for k in range(len(people))
+        ]
+        faces = self._in_sync(timeline, entries) if people else None
+        over_time, gain, length = self._separate(faces, tell)
+        if not people:
+            entries = [_speaker(k) for k in range(over_time.num_voices)]
+        for number, entry in enumerate(entries):
+            entry["rungs"] = rung_spans(
+                over_time.notes, number, length, self.rate
+            )
+        self._finish(timeline if people else None, entries, tell)
+        return self._tabulate(timeline, entries, gain, length)
+
+    def _check_no_face(self):
+        path, speakers = self.source.path, self.options.speakers
+        if speakers is None or self.audio_separator is None:
+            raise VideoError(
+                f"{path}: shows no face of at least 40 pixels; add "
+                "--speakers N to separate it into N voices by sound alone."
+            )
+
+    def _in_sync(self, timeline, entries):
+        estimates = find_offsets(self.separator, timeline, self.open_sound)
+        names = [
+            f"{self.source.path.name}, {entry['name']}" for entry in entries
+        ]
+        faces, taken = settle_offsets(
+            timeline, names, estimates, self.options.fix_sync
+        )
+        for entry, found, ms in zip(entries, estimates, taken, strict=True):
+            known = found is not None and found.trusted
+            entry["offset_ms"] = round(found.ms, 1) if known else None
+            entry["offset_corrected_ms"] = ms
+        return faces
+
+    def _separate(self, faces, tell):
+        """Writes the wavs; gives the notes, the gain and the length."""
+        options, done = self.options, [0]
+        over_time = OverTime(
+            self.separator,
+            faces,
+            self.audio_separator,
+            options.speakers,
+            options.window_seconds,
+            silence_db=options.silence_db,
+        )
+        seconds = self.source.seconds
+        if seconds is None and faces is not None:
+            seconds = faces.frames / self.fps
+        with VoiceWriter(self.part) as writer:
+            sound = counted(self.open_sound(), done)
+            for block in over_time.separate(sound):
+                writer.feed(block)
+                end = (block.first + len(block.mixture)) / self.rate
+                tell("voices", end, seconds)
+            # The picture may go on after the sound: nothing is heard then.
+            length = done[0]
+            stem = "face" if over_time.by_face else "speaker"
+            names = [f"{stem}{k + 1}" for k in range(over_time.num_voices)]
+            paths = [self.part / f"{name}.wav" for name in names]
+            gain = writer.write(
+                [*paths, self.part / files.RESIDUAL], self.rate, length
+            )
+        return over_time, gain, length
+
+    def _finish(self, timeline, entries, tell):
+        """Pictures, videos and speech of each voice."""
+        for entry in entries:
+            name = entry["name"]
+            entry["wav"] = f"{name}.wav"
+            entry["mp4"] = entry["thumbnail"] = entry["sheet"] = None
+            if timeline is not None:
+                entry["thumbnail"] = f"{name}.png"
+                entry["sheet"] = f"{name}_mouths.png"
+            if self.source.has_picture and self.options.videos:
+                entry["mp4"] = f"{name}.mp4"
+        wavs = self._paths(entries, "wav")
+        if timeline is not None:
+            portraits = self._paths(entries, "thumbnail")
+            write_portraits(self.source.path, timeline, portraits)
+            write_sheets(timeline, self._paths(entries, "sheet"))
+        if self.source.has_picture and self.options.videos:
+            write_videos(
+                self.source.path,
+                wavs,
+                self._paths(entries, "mp4"),
+                _stage(tell, "videos", len(wavs)),
+            )
+        residual = self.part / files.RESIDUAL
+        speech = speech_of(wavs, residual, self.rate)
+        for entry, spans in zip(entries, speech, strict=True):
+            entry["speech"] = spans
+
+    def _paths(self, entries, key):
+        return [self.part / entry[key] for entry in entries]
+
+    def _tabulate(self, timeline, entries, gain, length):
+        """Writes what was found, and draws it."""
+        path = self.source.path
+        write_rttm(
+            self.part / files.RTTM,
+            path.stem.strip() or "video",
+            {entry["name"]: entry["speech"] for entry in entries},
+        )
+        cuts = timeline.cuts if timeline is not None else []
+        table = {
+            **files.result_mark(path, self.options.settings),
+            "model": self.options.model,
+            "audio_model": self.options.audio_model,
+            "avsep_sb": __version__,
+            "fps": self.fps,
+            "sample_rate": self.rate,
+            "seconds": round(length / self.rate, 4),
+            "frames": timeline.frames if timeline is not None else 0,
+            "size": list(timeline.size) if timeline is not None else None,
+            "cuts": [round(cut / self.fps, 3) for cut in cuts],
+            "gain": gain,
+            "residual": files.RESIDUAL,
+            "faces": entries,
+        }
+        table = files.write_table(self.part, table)
+        try:
+            from avsep_sb.vision.overview import draw_overview
+        except ImportError:  # matplotlib is not installed
+            return table
+        draw_overview(self.part)
+        return files.write_table(self.part, table)
+
+
+def _speaker(number):
+    """What is known of a voice without a face."""
     return {
-        "wavs": [out_dir / f"{name}.wav" for name in names],
-        "videos": [out_dir / f"{name}.mp4" for name in names],
-        "folder": out_dir,
+        "name": f"speaker{number + 1}",
+        "spans": [],
+        "boxes": [],
+        "quality": {},
+        "quality_spans": [],
+        "offset_ms": None,
+        "offset_corrected_ms": 0.0,
     }
-
-
-def check_free(out_dir, overwrite):
-    """Refuses a folder that holds something, unless told to overwrite.
-
-    Arguments
-    ---------
-    out_dir : str or Path
-        The folder to be written.
-    overwrite : bool
-        Whether it may hold something.
-
-    Returns
-    -------
-    None
-        ``ConfigError`` is raised if it may not and does.
-
-    Example
-    -------
-    >>> check_free(getfixture("tmp_path"), overwrite=False)
-    """
-    out_dir = Path(out_dir)
-    if out_dir.exists() and not out_dir.is_dir():
-        raise ConfigError(f"'{out_dir}' is a file; name a folder for results.")
-    if not overwrite and out_dir.is_dir() and any(out_dir.iterdir()):
-        raise ConfigError(
-            f"'{out_dir}' is not empty; name another folder with --out or "
-            "add --overwrite."
-        )
-
-
-def _write_all(result, folder, targets):
-    from avsep_sb.figures import separation_figure  # matplotlib is slow
-
-    wavs = save_voices(result.sources, folder, "face", result.sample_rate)
-    for wav in wavs:
-        # As in the wav, which was turned down if it would have clipped.
-        voice, rate = soundfile.read(wav, dtype="float32")
-        write_video(wav.with_suffix(".mp4"), voice, rate, source=result.path)
-    _write_faces(result, folder)
-    contact_sheet(result.rois, folder / "mouths.png")
-    separation_figure(
-        result.mixture,
-        result.sources,
-        targets,
-        result.sample_rate,
-        folder / "spectrogram.png",
-    )
-
-
-def _write_faces(result, folder):
-    """Portraits from the frame that shows most faces, and ``faces.json``."""
-    seen = np.stack([track.seen for track in result.tracks])
-    middle = abs(np.arange(seen.shape[1]) - seen.shape[1] / 2)
-    shown = int(np.lexsort((middle, -seen.sum(0)))[0])
-    frames = read_frames(result.path, result.fps)
-    frame = next(f for index, f in enumerate(frames) if index == shown)
-    faces = []
-    for index, track in enumerate(result.tracks):
-        name = f"face{index + 1}"
-        _write_portrait(frame, track.boxes[shown], folder / f"{name}.png")
-        times = np.flatnonzero(track.seen) / result.fps
-        faces.append(
-            {
-                "name": name,
-                "files": [f"{name}.wav", f"{name}.mp4", f"{name}.png"],
-                "seen": round(float(track.seen.mean()), 4),
-                "first_seen": round(float(times[0]), 3),
-                "last_seen": round(float(times[-1]), 3),
-                "boxes": track.boxes.round(1).tolist(),
-                "interpolated": np.flatnonzero(~track.seen).tolist(),
-            }
-        )
-    table = {
-        "video": result.path.name,
-        "fps": result.fps,
-        "sample_rate": result.sample_rate,
-        "box": "left, top, right, bottom in pixels, one per frame",
-        "faces": faces,
-    }
-    (folder / "faces.json").write_text(json.dumps(table) + "\n")
-
-
-def _write_portrait(frame, box, path):
-    """The face with some room around it, 160 pixels high."""
-    centre, half = (box[:2] + box[2:]) / 2, 0.75 * np.ptp(box[1::2])
-    limits = np.array(frame.shape[1::-1])
-    left, top = np.clip(centre - half, 0, limits - 2).astype(int)
-    right, bottom = np.clip(centre + half, [left + 2, top + 2], limits)
-    image = frame[top : int(bottom), left : int(right)]
-    width = max(1, round(160 * image.shape[1] / image.shape[0]))
-    image = cv2.resize(image, (width, 160), interpolation=cv2.INTER_AREA)
-    cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-
-
-def _forget(folder):
-    """Removes the faces of an earlier result: it may have had more."""
-    try:
-        table = json.loads((folder / "faces.json").read_text())
-        names = [name for face in table["faces"] for name in face["files"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        return
-    for name in names:
-        if os.path.basename(name) == name:
-            (folder / name).unlink(missing_ok=True)
-
-
-def _fit(audio, length, path, rate):
-    """Cuts sound to the picture, or fills it up with silence."""
-    if len(audio) - length > rate:
-        logger.warning(
-            "%s: the sound goes on for %.1f s after the last frame; that "
-            "part is left out",
-            path,
-            (len(audio) - length) / rate,
-        )
-    audio = audio[:length]
-    return np.pad(audio, (0, length - len(audio)))

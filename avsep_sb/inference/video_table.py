@@ -1,0 +1,170 @@
+"""What ``faces.json`` says of each voice, and who speaks when.
+
+The fields are described in :mod:`avsep_sb.inference.video_files`.
+
+Authors
+ * avsep_sb contributors
+"""
+
+import numpy as np
+
+from avsep_sb.inference.activity import (
+    FrameEnergy,
+    spans_of_energy,
+    wav_blocks,
+)
+from avsep_sb.inference.fallback import Rung
+from avsep_sb.vision.quality import Quality
+
+
+def face_entry(timeline, person):
+    """Times, boxes and quality of a face.
+
+    Arguments
+    ---------
+    timeline : avsep_sb.vision.timeline.FaceTimeline
+        The faces.
+    person : int
+        Which one.
+
+    Returns
+    -------
+    dict
+        ``spans``, ``boxes``, ``quality`` and ``quality_spans``.
+
+    Example
+    -------
+    >>> from avsep_sb.vision.timeline import FaceTimeline, Person, Span
+    >>> boxes = np.tile([10.0, 20.0, 74.0, 100.0], (50, 1))
+    >>> codes = np.repeat([1, 0], 25).astype(np.uint8)
+    >>> span = Span(25, 75, boxes, np.zeros((50, 5, 2)), codes, codes - 1)
+    >>> faces = FaceTimeline(25, 99, (640, 480), [0], [Person([span])], None)
+    >>> entry = face_entry(faces, 0)
+    >>> entry["boxes"][:2], len(entry["boxes"])
+    ([[1.0, 10, 20, 64, 80], [2.0, 10, 20, 64, 80]], 3)
+    >>> entry["quality"], entry["quality_spans"][0]
+    ({'found': 0.5, 'missing': 0.5}, [1.0, 2.0, 'found'])
+    """
+    fps, spans = timeline.fps, timeline.people[person].spans
+    boxes, runs = [], []
+    for span in spans:
+        # Each second, and where the face was to be seen last.
+        step = max(1, round(fps))
+        places = {*range(0, span.stop - span.start, step)}
+        for at in sorted(places | {span.stop - span.start - 1}):
+            left, top, right, bottom = map(float, span.boxes[at])
+            box = [left, top, right - left, bottom - top]
+            time = round((span.start + at) / fps, 3)
+            boxes.append([time, *(round(side) for side in box)])
+        runs += [
+            [span.start + start, span.start + stop, code]
+            for start, stop, code in _runs(span.quality)
+        ]
+    total = sum(span.stop - span.start for span in spans)
+    shares = {}
+    for start, stop, code in runs:
+        name = Quality(code).name.lower()
+        shares[name] = shares.get(name, 0) + (stop - start) / total
+    return {
+        "spans": [_seconds(span.start, span.stop, fps) for span in spans],
+        "boxes": boxes,
+        "quality": {name: round(part, 4) for name, part in shares.items()},
+        "quality_spans": [
+            [*_seconds(start, stop, fps), Quality(code).name.lower()]
+            for start, stop, code in runs
+        ],
+    }
+
+
+def _runs(values):
+    """Stretches [start, stop, value] of equal values."""
+    edges = np.flatnonzero(np.diff(values)) + 1
+    starts = [0, *edges.tolist()]
+    stops = [*edges.tolist(), len(values)]
+    return [
+        [start, stop, int(values[start])]
+        for start, stop in zip(starts, stops, strict=True)
+        if start < stop
+    ]
+
+
+def _seconds(start, stop, rate):
+    return [round(start / rate, 3), round(stop / rate, 3)]
+
+
+def rung_spans(notes, voice, length, sample_rate):
+    """By which means a voice was separated, from start to end.
+
+    Windows overlap; each counts up to the middle of what it shares with the
+    next one.
+
+    Arguments
+    ---------
+    notes : list of avsep_sb.inference.fallback.WindowNote
+        What was done in each window.
+    voice : int
+        Which one.
+    length : int
+        Samples of the recording.
+    sample_rate : int
+        Hz.
+
+    Returns
+    -------
+    list of [float, float, str]
+        Start and stop in seconds, and the rung; equal neighbours are joined.
+
+    Example
+    -------
+    >>> from avsep_sb.inference.fallback import WindowNote
+    >>> rungs = [Rung.LIPS, Rung.LIPS, Rung.ABSENT]
+    >>> notes = [WindowNote(30 * k, 40, (r,)) for k, r in enumerate(rungs)]
+    >>> rung_spans(notes, 0, 100, 10)
+    [[0.0, 6.5, 'lips'], [6.5, 10.0, 'absent']]
+    """
+    spans, begin = [], 0
+    for number, note in enumerate(notes):
+        end = length
+        if number + 1 < len(notes):
+            end = (notes[number + 1].first + note.first + note.count) // 2
+        end = min(end, length)
+        if end <= begin:
+            continue
+        rung = Rung(note.rungs[voice]).value
+        if spans and spans[-1][2] == rung:
+            spans[-1][1] = end
+        else:
+            spans.append([begin, end, rung])
+        begin = end
+    return [[*_seconds(a, b, sample_rate), rung] for a, b, rung in spans]
+
+
+def speech_of(voices, residual, sample_rate):
+    """When each voice of a result speaks, in one pass over its wavs.
+
+    Arguments
+    ---------
+    voices : list of Path
+        Their wavs.
+    residual : Path
+        What no voice holds: with the voices, the mixture.
+    sample_rate : int
+        Hz.
+
+    Returns
+    -------
+    list of list of [float, float]
+        For each voice start and stop in seconds, of
+        :func:`avsep_sb.inference.activity.spans_of_energy`.
+    """
+    energies = [FrameEnergy(sample_rate) for _ in voices]
+    heard = FrameEnergy(sample_rate)
+    for block in wav_blocks([*voices, residual]):
+        for energy, voice in zip(energies, block.T, strict=False):
+            energy.feed(voice)
+        heard.feed(block.sum(axis=1))
+    mixture = heard.values()
+    return [
+        [list(span) for span in spans_of_energy(energy.values(), mixture)]
+        for energy in energies
+    ]
