@@ -24,6 +24,10 @@ from avsep_sb.vision.resample import BlockResampler
 
 logger = logging.getLogger(__name__)
 
+#: part of the energy of the channels that their mean keeps, unless they are
+#: of opposite sign: with a wire swapped, next to nothing
+LEAST_LEFT = 1e-3
+
 
 def stream_audio(path, sample_rate=16000, block=16000, picture=True):
     """Reads the sound of a video as one channel, block by block.
@@ -102,6 +106,7 @@ def _native_blocks(container, path):
     """Blocks (start in seconds, mono float32, rate) as they are coded."""
     stream = container.streams.audio[0]
     rate, converter, key, end = None, None, None, None
+    heard, left = 0.0, 0.0  # energy before and after averaging
     for frame in decoded(container, stream):
         if rate not in (None, frame.rate):
             raise VideoError(
@@ -116,15 +121,24 @@ def _native_blocks(container, path):
         if start is None:
             start = 0.0 if end is None else end
         for part in converter.resample(frame):
-            samples = part.to_ndarray().mean(axis=0, dtype=np.float32)
+            channels = part.to_ndarray()
+            samples = channels.mean(axis=0, dtype=np.float32)
             if not np.isfinite(samples).all():
                 raise VideoError(
                     f"{path}: its sound track holds NaN or infinite samples; "
                     "export the file again."
                 )
+            heard += float(np.square(channels).sum()) / len(channels)
+            left += float(np.square(samples).sum())
             yield start, samples, rate
             start += len(samples) / rate
         end = start
+    if left < LEAST_LEFT * heard:
+        logger.warning(
+            "%s: its channels cancel each other, so that hardly anything is "
+            "heard; turn the sign of one of them",
+            path,
+        )
 
 
 def _placed(blocks, origin, path):

@@ -43,6 +43,8 @@ def open_video(path):
 the path.
     """
     path = os.fspath(path)
+    if os.path.isdir(path):
+        raise VideoError(f"{path}: is a folder; name the videos in it.")
     if not os.path.isfile(path):
         raise VideoError(f"{path}: there is no such file; check the path.")
     if os.path.getsize(path) == 0:
@@ -50,8 +52,13 @@ the path.
             f"{path}: the file is empty; download or record it again."
         )
     try:
-        with av.open(path) as container:
+        # A name such as talk:one.mp4 would be taken for a protocol.
+        with av.open(os.path.abspath(path)) as container:
             yield container
+    except av.error.PermissionError as err:
+        raise VideoError(
+            f"{path}: you have no right to read it; change its permissions."
+        ) from err
     except av.error.FFmpegError as err:
         raise VideoError(
             f"{path}: cannot be decoded ({err.strerror}); it is corrupt, cut "

@@ -73,7 +73,8 @@ def write_video(
         frames, source = read_frames(source, fps), None
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with av.open(os.fspath(part), "w", format="mp4") as output:
+        # A name such as talk:one.mp4 would be taken for a protocol.
+        with av.open(os.path.abspath(part), "w", format="mp4") as output:
             if source is not None:
                 _copy_picture(output, source, audio, sample_rate)
             else:
@@ -88,15 +89,18 @@ def _can_copy(source):
     info = probe(source)
     if info.video_codec not in COPIED_CODECS or info.rotation:
         return False
-    # Cut off from its key frame, or without all time stamps, a stream must
-    # be decoded to be placed.
+    # Cut off from its key frame, trimmed by an edit list, or without all time
+    # stamps, a stream must be decoded to be placed.
     with open_video(source) as container:
         packets = _packets(container, source)
         first = next(packets, None)
         return (
             first is not None
             and first.is_keyframe
-            and all(None not in (p.pts, p.dts) for p in (first, *packets))
+            and not any(
+                None in (p.pts, p.dts) or p.is_discard
+                for p in (first, *packets)
+            )
         )
 
 
@@ -112,7 +116,11 @@ def _copy_picture(output, source, audio, sample_rate):
         stream = video_stream(container, source)
         picture = output.add_stream_from_template(stream)
         sound = _Sound(output, audio, sample_rate)
+        rate = stream.average_rate or stream.base_rate or 25
+        length = round(1 / (rate * stream.time_base))
         for packet in _packets(container, source):
+            # Players leave out a last frame that lasts no time.
+            packet.duration = packet.duration or length
             packet.pts -= start
             packet.dts -= start
             packet.stream = picture

@@ -1,0 +1,1 @@
+"""Inputs that break other tools, and what ours must do with each."""
