@@ -90,10 +90,13 @@ class AVSeparationBrain(Brain):
             roi = batch.lips.data.transpose(1, 2)
             visual = self.modules.visual_frontend(roi)
         mix = batch.mix_sig.data
-        if not hasattr(batch, "lips_mask"):
-            return self.modules.separator(mix, visual)
-        seen = batch.lips_mask.data.transpose(1, 2)
-        return self.modules.separator(mix, visual, visual_mask=seen)
+        masked = {}
+        if hasattr(batch, "lips_mask"):
+            masked["visual_mask"] = batch.lips_mask.data.transpose(1, 2)
+        sources = self.modules.separator(mix, visual, **masked)
+        if "mixture_consistency" in self.modules:
+            sources = self.modules.mixture_consistency(sources, mix)
+        return sources
 
     def compute_objectives(self, predictions, batch, stage):
         """Scores the estimates against the targets.

@@ -149,6 +149,9 @@ def export_pretrained(
         module = make(**arguments)
         strict_load(module, folder / f"{name}.ckpt")
         modules[name], texts[name] = module, yaml_object(target, arguments)
+    consistency = None
+    if "mixture_consistency" in run:
+        consistency = yaml_object(*run["mixture_consistency"])
     if card is None:
         card = CARD.format(
             title=run.get("experiment_name", "separator"),
@@ -170,4 +173,5 @@ def export_pretrained(
         video_fps=run.get("video_fps", 25),
         num_spks=run["num_spks"],
         overwrite=overwrite,
+        consistency_yaml=consistency,
     )

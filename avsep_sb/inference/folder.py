@@ -66,6 +66,7 @@ def hyperparams_text(
     sample_rate=16000,
     video_fps=25,
     num_spks=2,
+    consistency_yaml=None,
 ):
     """Write the ``hyperparams.yaml`` of a pretrained folder.
 
@@ -82,6 +83,10 @@ def hyperparams_text(
         Mouth ROIs per second that the model works at.
     num_spks : int
         Speakers in the mixtures the model was trained on.
+    consistency_yaml : str, optional
+        YAML value of a
+        :class:`~avsep_sb.lobes.mixture_consistency.MixtureConsistency` that
+        the model was trained with.
 
     Returns
     -------
@@ -95,12 +100,16 @@ def hyperparams_text(
     True
     """
     names = ["separator"]
+    hold = ""
+    if consistency_yaml is not None:
+        hold = f"mixture_consistency: {consistency_yaml}\n\n"
     objects = f"separator: {separator_yaml}\n"
     if frontend_yaml is not None:
         names.insert(0, "visual_frontend")
         objects = f"visual_frontend: {frontend_yaml}\n\n{objects}"
-    modules = "".join(f"    {n}: !ref <{n}>\n" for n in names)
     loadables = "".join(f"        {n}: !ref <{n}>\n" for n in names)
+    shown = [*names, "mixture_consistency"] if hold else names
+    modules = "".join(f"    {n}: !ref <{n}>\n" for n in shown)
     strict = "!name:avsep_sb.inference.load.strict_load"
     hooks = "".join(f"        {n}: {strict}\n" for n in names)
     return (
@@ -108,7 +117,7 @@ def hyperparams_text(
         f"sample_rate: {sample_rate}\n"
         f"video_fps: {video_fps}\n"
         f"num_spks: {num_spks}\n\n"
-        f"{objects}\n"
+        f"{objects}\n{hold}"
         f"modules:\n{modules}\n"
         "audio_normalizer: "
         "!new:speechbrain.dataio.preprocess.AudioNormalizer\n"
@@ -130,6 +139,7 @@ def write_pretrained_folder(
     video_fps=25,
     num_spks=2,
     overwrite=False,
+    consistency_yaml=None,
 ):
     """Write a pretrained folder, whole or not at all.
 
@@ -155,6 +165,10 @@ def write_pretrained_folder(
         Speakers in a mixture.
     overwrite : bool
         Replace a pretrained folder which is there already.
+    consistency_yaml : str, optional
+        YAML value of a
+        :class:`~avsep_sb.lobes.mixture_consistency.MixtureConsistency` that
+        the model was trained with.
 
     Returns
     -------
@@ -189,7 +203,12 @@ def write_pretrained_folder(
             if module is not None:
                 torch.save(cpu_state(module), unfinished / name)
         text = hyperparams_text(
-            separator_yaml, frontend_yaml, sample_rate, video_fps, num_spks
+            separator_yaml,
+            frontend_yaml,
+            sample_rate,
+            video_fps,
+            num_spks,
+            consistency_yaml,
         )
         (unfinished / "hyperparams.yaml").write_text(text, encoding="utf-8")
         (unfinished / "README.md").write_text(card, encoding="utf-8")

@@ -104,7 +104,9 @@ class AVSeparation(Pretrained):
         """bool: whether the model needs the mouths of the speakers."""
         return "visual_frontend" in self.mods
 
-    def separate_batch(self, mix, lips=None, wav_lens=None, lips_mask=None):
+    def separate_batch(
+        self, mix, lips=None, wav_lens=None, lips_mask=None, consistent=None
+    ):
         """Separates mixtures.
 
         Arguments
@@ -121,6 +123,11 @@ class AVSeparation(Pretrained):
             there does not count. Let
             :func:`avsep_sb.dataio.lips.hold_missing` fill such frames, as in
             training. None where no frame is missing.
+        consistent : bool
+            Whether the voices must add up to the mixture, which is right
+            where every voice has a face and there is no noise
+            (:class:`avsep_sb.lobes.mixture_consistency.MixtureConsistency`).
+            None does it if the model was trained so.
 
         Returns
         -------
@@ -143,6 +150,10 @@ class AVSeparation(Pretrained):
             sources = self.mods.separator(
                 mix.to(self.device), visual, **masked
             ).float()
+            if consistent is None:
+                consistent = "mixture_consistency" in self.mods
+            if consistent and sources.shape[-1] > 1:
+                sources = self._consistency()(sources, mix.to(self.device))
         # A bias in the model may make a hum out of digital silence.
         sounds = (mix != 0).any(1).to(self.device)
         sources = torch.where(sounds[:, None, None], sources, 0.0)
@@ -155,6 +166,14 @@ class AVSeparation(Pretrained):
     def forward(self, mix, lips=None, wav_lens=None, lips_mask=None):
         """The same as :meth:`separate_batch`."""
         return self.separate_batch(mix, lips, wav_lens, lips_mask)
+
+    def _consistency(self):
+        """The model's own, or the default one."""
+        if "mixture_consistency" in self.mods:
+            return self.mods.mixture_consistency
+        from avsep_sb.lobes.mixture_consistency import MixtureConsistency
+
+        return MixtureConsistency().to(self.device)
 
     def separate_file(self, path, lips=None, savedir=None):
         """Separates one audio file.
