@@ -16,6 +16,8 @@ from pathlib import Path
 from avsep_sb.errors import ConfigError, VideoError
 
 SCENE = "two_speakers.mp4"
+#: the scene fits into one window
+WINDOW_SECONDS = 30.0
 
 
 def add_arguments(parser):
@@ -77,33 +79,60 @@ def run(args):
     if args.seed < 0:
         raise ConfigError("--seed must not be negative.")
     from avsep_sb.commands.separate import load_separator
-    from avsep_sb.inference.video import (
-        check_free,
-        save_results,
-        separate_video,
+    from avsep_sb.figures import separation_figure
+    from avsep_sb.inference.video import VideoOptions, separate_to_folder
+    from avsep_sb.inference.video_files import (
+        all_or_nothing,
+        earlier_result,
+        write_table,
     )
     from avsep_sb.inference.voices import save_voices
     from avsep_sb.synth.scene import write_scene
 
     out = Path(args.out)
-    check_free(out, args.overwrite)
+    earlier_result(out, SCENE, {}, args.overwrite)
     separator = load_separator(args.source)
     utterances = draw_utterances(args.seed)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".demo.") as part:
-        scene = Path(part) / SCENE
+    options = VideoOptions(
+        window_seconds=WINDOW_SECONDS, overwrite=args.overwrite
+    )
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        part = tempfile.TemporaryDirectory(dir=out.parent, prefix=".demo.")
+    except OSError as err:
+        raise ConfigError(
+            f"nothing can be written to '{out.parent}' ({err.strerror}); name "
+            "another folder with --out."
+        ) from err
+    with part:
+        scene = Path(part.name) / SCENE
         _, targets = write_scene(scene, utterances)
-        result = separate_video(separator, scene)
-        if len(result.tracks) != len(utterances):
+        # All is made beside the folder wanted, so that a run that ends in an
+        # error leaves an earlier result as it is.
+        made = Path(part.name) / "made"
+        result = separate_to_folder(separator, None, scene, made, options)
+        if len(result.names) != len(utterances):
             raise VideoError(
                 f"the demo shows {len(utterances)} faces but "
-                f"{len(result.tracks)} were found; try another --seed."
+                f"{len(result.names)} were found; try another --seed."
             )
-        targets = targets[: len(result.mixture)]
-        save_results(result, out, args.overwrite, targets)
-        os.replace(scene, out / SCENE)
-    save_voices(targets, out, "target", result.sample_rate, overwrite=True)
-    _report(utterances, result, targets, out)
+        # A sound codec fills its last block up.
+        mixture = result.mixture[: len(targets)]
+        sources, targets = (
+            result.sources[: len(targets)],
+            targets[: len(mixture)],
+        )
+        rate = result.sample_rate
+        separation_figure(
+            mixture, sources, targets, rate, made / "spectrogram.png"
+        )
+        save_voices(targets, made, "target", rate)
+        os.replace(scene, made / SCENE)
+        write_table(made, result.table)
+        with all_or_nothing(out) as whole:
+            for file in sorted(made.iterdir()):
+                os.replace(file, whole / file.name)
+    _report(utterances, mixture, sources, targets, rate, out)
     return 0
 
 
@@ -143,16 +172,16 @@ def draw_utterances(seed):
     ]
 
 
-def _report(utterances, result, targets, out):
+def _report(utterances, mixture, sources, targets, rate, out):
     from avsep_sb.metrics import score_utterance
 
     lines = [f"wrote {out / SCENE} and its voices to {out}"]
     for k, utterance in enumerate(utterances):
         score = score_utterance(
-            result.mixture,
-            result.sources[:, k : k + 1],
+            mixture,
+            sources[:, k : k + 1],
             targets[:, k : k + 1],
-            result.sample_rate,
+            rate,
             metrics=("si-snr",),
         )
         speaker = utterance.speaker.name

@@ -7,7 +7,12 @@ Authors
 import sys
 from pathlib import Path
 
+from avsep_sb.commands.progress import StageBars
+from avsep_sb.commands.video_list import list_videos
 from avsep_sb.errors import AVSepError, ConfigError
+
+#: shortest window that is worth separating, in seconds
+LEAST_CHUNK = 1.0
 
 
 def add_arguments(parser):
@@ -31,29 +36,55 @@ def add_arguments(parser):
     >>> parser.parse_args(["a.mp4", "--out", "voices"]).videos
     ['a.mp4']
     """
-    parser.add_argument(
-        "videos", nargs="+", metavar="VIDEO", help="videos of faces in view"
+    add = parser.add_argument
+    add(
+        "videos",
+        nargs="+",
+        metavar="VIDEO",
+        help="videos of any length, or folders with videos",
     )
-    parser.add_argument(
+    add(
         "--out",
         required=True,
         metavar="DIR",
         help="results go to DIR/<name of the video>/",
     )
-    parser.add_argument(
+    add(
         "--source",
         metavar="DIR",
         help="pretrained folder (default: the checkpoint that ships)",
     )
-    parser.add_argument(
-        "--faces", type=int, metavar="N", help="keep at most N faces"
+    add(
+        "--audio-source",
+        metavar="DIR",
+        help="audio-only model for moments without lips and recordings "
+        "without faces (default: the one that ships)",
     )
-    parser.add_argument(
-        "--device", default="cpu", help="cpu or cuda (default: cpu)"
+    add("--faces", type=int, metavar="N", help="keep at most N faces")
+    add(
+        "--speakers",
+        type=int,
+        metavar="N",
+        help="where there is no face, separate into N voices by sound alone",
     )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace earlier results"
+    add("--device", default="cpu", help="cpu or cuda (default: cpu)")
+    add(
+        "--chunk",
+        type=float,
+        metavar="SECONDS",
+        help="length of the windows that are separated (default: 4)",
     )
+    add(
+        "--fix-sync",
+        action="store_true",
+        help="put lips right that are more than 80 ms off the sound",
+    )
+    add(
+        "--no-video",
+        action="store_true",
+        help="write no mp4s, only the voices",
+    )
+    add("--overwrite", action="store_true", help="replace earlier results")
 
 
 def run(args):
@@ -69,48 +100,172 @@ def run(args):
     int
         0, or 2 if a video failed.
     """
-    if args.faces is not None and args.faces < 1:
-        raise ConfigError("--faces must be at least 1.")
-    targets = {}
-    for video in args.videos:
-        folder = Path(args.out) / Path(video).stem
-        if folder in targets:
-            raise ConfigError(
-                f"{targets[folder]} and {video} would both be written to "
-                f"'{folder}'; separate them into two folders."
-            )
-        targets[folder] = video
+    check_options(args)
+    # Bad names show before minutes of work, and before torch is loaded.
+    jobs = list_videos(args.videos, args.out)
+    from avsep_sb.inference.video import separate_to_folder
 
-    # Bad folders show before minutes of work, and before torch is loaded.
-    from avsep_sb.inference.video import (
-        check_free,
-        save_results,
-        separate_video,
-    )
-
-    for folder in targets:
-        check_free(folder, args.overwrite)
-    separator = load_separator(args.source, args.device)
-    from avsep_sb.vision.faces import FaceDetector
-
-    detector = FaceDetector(device=args.device)
+    models = load_models(args.source, args.audio_source, args.device)
+    options = make_options(args, *models)
+    detector, describer = load_face_models(args.device)
     failed = 0
-    for folder, video in targets.items():
+    for number, (video, folder) in enumerate(jobs, 1):
+        bars = StageBars(f"[{number}/{len(jobs)}] {video.name}")
         try:
-            result = separate_video(separator, video, args.faces, detector)
-            files = save_results(result, folder, args.overwrite)
+            with bars:
+                result = separate_to_folder(
+                    *models, video, folder, options, detector, describer, bars
+                )
         except AVSepError as err:
             failed += 1
-            print(f"error: {err}", file=sys.stderr)
+            print(f"error: {_sentence(video, err)}", file=sys.stderr)
             continue
-        seconds = len(result.mixture) / result.sample_rate
-        print(
-            f"{video}: {len(result.tracks)} face(s), {seconds:.1f} s -> "
-            f"{files['folder']}"
-        )
-        for wav in files["wavs"]:
-            print(f"  {wav}")
+        print(report(video, result), flush=True)
     return 2 if failed else 0
+
+
+def check_options(args):
+    """Refuses options that no video could be separated with.
+
+    Arguments
+    ---------
+    args : argparse.Namespace
+        The options.
+
+    Returns
+    -------
+    None
+        ``ConfigError`` names the first one that cannot be used.
+    """
+    for name in ("faces", "speakers"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise ConfigError(f"--{name} must be at least 1.")
+    if args.chunk is not None and not LEAST_CHUNK <= args.chunk <= 600:
+        raise ConfigError("--chunk must be from 1 to 600 seconds.")
+
+
+def make_options(args, separator, audio_separator):
+    """Turns the options of the command into those of a video.
+
+    Arguments
+    ---------
+    args : argparse.Namespace
+        The options of the command.
+    separator, audio_separator : AVSeparation
+        What :func:`load_models` gave.
+
+    Returns
+    -------
+    VideoOptions
+        ``ConfigError`` is raised for a number of speakers that the models
+        do not separate.
+    """
+    from avsep_sb.inference.fallback import SpeakerLadder
+    from avsep_sb.inference.shipped import AUDIO_MODEL, DEFAULT_MODEL
+    from avsep_sb.inference.video import WINDOW_SECONDS, VideoOptions
+
+    if args.speakers is not None:
+        if audio_separator is None and separator.sees:
+            raise ConfigError(
+                "--speakers needs an audio-only model of the same rates as "
+                "--source; name one with --audio-source."
+            )
+        SpeakerLadder(audio_separator or separator, args.speakers)
+    names = [
+        Path(given).resolve().name if given else shipped
+        for given, shipped in (
+            (args.source, DEFAULT_MODEL),
+            (args.audio_source, AUDIO_MODEL),
+        )
+    ]
+    return VideoOptions(
+        max_faces=args.faces,
+        speakers=args.speakers,
+        window_seconds=args.chunk or WINDOW_SECONDS,
+        fix_sync=args.fix_sync,
+        videos=not args.no_video,
+        overwrite=args.overwrite,
+        model=names[0],
+        audio_model=names[1] if audio_separator is not None else None,
+    )
+
+
+def report(video, result):
+    """What is printed of a result.
+
+    Arguments
+    ---------
+    video : Path
+        The video.
+    result : VideoResult
+        Its result.
+
+    Returns
+    -------
+    str
+        A line, and one for each voice that was written.
+    """
+    if result.skipped:
+        return f"{video}: already separated, left as it is: {result.folder}"
+    names = result.names
+    kind = "face" if names[:1] == ["face1"] else "voice"
+    seconds = result.table["seconds"]
+    lines = [
+        f"{video}: {len(names)} {kind}(s), {seconds:.1f} s -> {result.folder}"
+    ]
+    return "\n".join(lines + [f"  {wav}" for wav in result.wavs])
+
+
+def _sentence(video, err):
+    """The error, with the name of the video if it does not say it."""
+    text = str(err)
+    return text if str(video) in text else f"{video}: {text}"
+
+
+def load_models(source=None, audio_source=None, device="cpu"):
+    """Loads the model of faces, and the one of sound alone beside it.
+
+    Arguments
+    ---------
+    source : str or None
+        Pretrained folder; None takes the shipped ``iianet-synthav``.
+    audio_source : str or None
+        One of an audio-only model; None takes the shipped
+        ``iianet-synthav-audio``, or none if its rates differ.
+    device : str
+        Where they run.
+
+    Returns
+    -------
+    (AVSeparation, AVSeparation or None)
+        The second is None beside a model that needs no faces itself.
+        ``CheckpointError`` is raised for a folder that cannot be loaded, and
+        ``ConfigError`` for models that do not go together.
+    """
+    from avsep_sb.inference.fallback import check_rates
+    from avsep_sb.inference.shipped import shipped_audio_model
+
+    separator = load_separator(source, device)
+    if not separator.sees:
+        if audio_source is not None:
+            raise ConfigError(
+                "--source is an audio-only model itself; give one of the two."
+            )
+        return separator, None
+    audio = load_separator(audio_source or shipped_audio_model(), device)
+    if audio.sees:
+        raise ConfigError(
+            f"'{audio_source}' needs faces; name an audio-only model with "
+            "--audio-source."
+        )
+    try:
+        check_rates(separator, audio)
+    except ConfigError:
+        if audio_source is not None:
+            raise
+        audio = None
+    return separator, audio
 
 
 def load_separator(source=None, device="cpu"):
@@ -118,7 +273,7 @@ def load_separator(source=None, device="cpu"):
 
     Arguments
     ---------
-    source : str or None
+    source : str, Path or None
         The folder; None takes the shipped ``iianet-synthav``.
     device : str
         Where it runs.
@@ -143,3 +298,21 @@ def load_separator(source=None, device="cpu"):
     return AVSeparation.from_hparams(
         str(source or shipped_model()), run_opts={"device": device}
     )
+
+
+def load_face_models(device="cpu"):
+    """Loads what finds faces and tells them apart, once for all videos.
+
+    Arguments
+    ---------
+    device : str
+        Where the detector runs.
+
+    Returns
+    -------
+    (FaceDetector, FaceDescriber)
+    """
+    from avsep_sb.vision.face_look import FaceDescriber
+    from avsep_sb.vision.faces import FaceDetector
+
+    return FaceDetector(device=device), FaceDescriber()

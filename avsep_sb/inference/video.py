@@ -257,7 +257,7 @@ class _Work:
             )
 
     def _in_sync(self, timeline, entries):
-        estimates = find_offsets(self.separator, timeline, self.open_sound)
+        estimates = find_offsets(self.separator, timeline, self.open_sound())
         names = [
             f"{self.source.path.name}, {entry['name']}" for entry in entries
         ]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from avsep_sb.dataio.audio import read_audio
-from avsep_sb.inference.activity import wav_blocks
+from avsep_sb.inference.wav_blocks import wav_blocks
 
 
 class VideoResult:

@@ -17,12 +17,12 @@ from avsep_sb.inference.sync import (
 
 logger = logging.getLogger(__name__)
 
-#: lengths of the windows in which offsets are sought, in seconds; a face is
-#: sought in the shorter ones if its lips are never to be read for longer
-PROBE_SECONDS = (5.0, 2.0)
+#: length of the windows in which offsets are sought: the one for which
+#: ``benchmarks/sync_report.py`` tells how far they can be trusted
+PROBE_SECONDS = 5.0
 
 
-def find_offsets(model, faces, open_sound, seconds=PROBE_SECONDS):
+def find_offsets(model, faces, sound, seconds=PROBE_SECONDS):
     """By how much the lips of each face are late.
 
     Arguments
@@ -31,31 +31,23 @@ def find_offsets(model, faces, open_sound, seconds=PROBE_SECONDS):
         An audio-visual model.
     faces : FaceTimeline or ArrayFaces
         The faces.
-    open_sound : callable
-        Gives the blocks of the sound, [t] each, from the start; called once
-        for each length of windows.
-    seconds : sequence of float
-        Lengths of windows, the longest first.
+    sound : iterable of np.ndarray
+        The mixture from its start, [t] each.
+    seconds : float
+        Length of a window.
 
     Returns
     -------
     list of OffsetEstimate or None
-        For each person; None for one whose lips are never to be read long
-        enough.
+        For each person; None for one whose lips are never to be read for
+        so long.
     """
     fps = int(model.hparams.video_fps)
     frame = int(model.hparams.sample_rate) // fps
-    found = [None] * len(faces.people)
-    for length in seconds:
-        frames = round(length * fps)
-        missing = [person for person, own in enumerate(found) if own is None]
-        if not missing or not 2 * MAX_SHIFT < frames <= faces.frames:
-            continue
-        picked = probe_windows(open_sound(), faces, frame, seconds=length)
-        for person in missing:
-            if picked[person]:
-                found[person] = estimate_offset(model, picked[person])
-    return found
+    if not 2 * MAX_SHIFT < round(seconds * fps) <= faces.frames:
+        return [None] * len(faces.people)
+    picked = probe_windows(sound, faces, frame, seconds=seconds)
+    return [estimate_offset(model, own) if own else None for own in picked]
 
 
 def settle_offsets(faces, names, estimates, fix=False):

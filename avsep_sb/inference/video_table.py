@@ -8,12 +8,9 @@ Authors
 
 import numpy as np
 
-from avsep_sb.inference.activity import (
-    FrameEnergy,
-    spans_of_energy,
-    wav_blocks,
-)
+from avsep_sb.inference.activity import FrameEnergy, spans_of_energy
 from avsep_sb.inference.fallback import Rung
+from avsep_sb.inference.wav_blocks import wav_blocks
 from avsep_sb.vision.quality import Quality
 
 
