@@ -274,6 +274,8 @@ class Follower:
             self._write(tracklet)
 
     def _write(self, tracklet):
+        if not tracklet.rois:  # all of them are written
+            return
         first = self.store.append(np.stack(tracklet.rois))
         tracklet.slots.extend(range(first, first + len(tracklet.rois)))
         tracklet.rois = []
