@@ -84,6 +84,14 @@ def add_arguments(parser):
         action="store_true",
         help="write no mp4s, only the voices",
     )
+    add(
+        "--ray",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="share the videos among the machines of a Ray cluster (without "
+        "an address: the one around, or the processes of this machine)",
+    )
     add("--overwrite", action="store_true", help="replace earlier results")
 
 
@@ -103,6 +111,10 @@ def run(args):
     check_options(args)
     # Bad names show before minutes of work, and before torch is loaded.
     jobs = list_videos(args.videos, args.out)
+    if args.ray is not None:
+        from avsep_sb.commands.separate_ray import run_on_cluster
+
+        return run_on_cluster(args, jobs)
     from avsep_sb.inference.video import separate_to_folder
 
     models = load_models(args.source, args.audio_source, args.device)
@@ -118,7 +130,7 @@ def run(args):
                 )
         except AVSepError as err:
             failed += 1
-            print(f"error: {_sentence(video, err)}", file=sys.stderr)
+            print(f"error: {sentence(video, err)}", file=sys.stderr)
             continue
         print(report(video, result), flush=True)
     return 2 if failed else 0
@@ -217,8 +229,26 @@ def report(video, result):
     return "\n".join(lines + [f"  {wav}" for wav in result.wavs])
 
 
-def _sentence(video, err):
-    """The error, with the name of the video if it does not say it."""
+def sentence(video, err):
+    """What is said of a video that cannot be separated.
+
+    Arguments
+    ---------
+    video : Path
+        The video.
+    err : AVSepError or str
+        What is wrong with it.
+
+    Returns
+    -------
+    str
+        The error, after the name of the video if it does not say it.
+
+    Example
+    -------
+    >>> sentence("a.mp4", "no sound; record it again.")
+    'a.mp4: no sound; record it again.'
+    """
     text = str(err)
     return text if str(video) in text else f"{video}: {text}"
 

@@ -15,7 +15,7 @@ from functools import partial
 from avsep_sb import __version__
 from avsep_sb.errors import VideoError
 from avsep_sb.inference import video_files as files
-from avsep_sb.inference.activity import write_rttm
+from avsep_sb.inference.activity import speech_of_all, write_rttm
 from avsep_sb.inference.over_time import WINDOW_SECONDS, OverTime
 from avsep_sb.inference.video_pictures import (
     write_portraits,
@@ -25,7 +25,7 @@ from avsep_sb.inference.video_pictures import (
 from avsep_sb.inference.video_result import VideoResult
 from avsep_sb.inference.video_source import inspect_source
 from avsep_sb.inference.video_sync import find_offsets, settle_offsets
-from avsep_sb.inference.video_table import face_entry, rung_spans, speech_of
+from avsep_sb.inference.video_table import face_entry, rung_spans
 from avsep_sb.inference.video_voices import VoiceWriter, counted
 from avsep_sb.vision.audio_stream import stream_audio
 from avsep_sb.vision.watch import watch
@@ -323,10 +323,12 @@ class _Work:
                 self._paths(entries, "mp4"),
                 _stage(tell, "videos", len(wavs)),
             )
-        residual = self.part / files.RESIDUAL
-        speech = speech_of(wavs, residual, self.rate)
-        for entry, spans in zip(entries, speech, strict=True):
-            entry["speech"] = spans
+        names = [entry["name"] for entry in entries]
+        speech = speech_of_all(
+            dict(zip(names, wavs, strict=True)), [self.part / files.RESIDUAL]
+        )
+        for entry in entries:
+            entry["speech"] = [list(span) for span in speech[entry["name"]]]
 
     def _paths(self, entries, key):
         return [self.part / entry[key] for entry in entries]
@@ -357,7 +359,7 @@ class _Work:
         }
         table = files.write_table(self.part, table)
         try:
-            from avsep_sb.vision.overview import draw_overview
+            from avsep_sb.inference.overview import draw_overview
         except ImportError:  # matplotlib is not installed
             return table
         draw_overview(self.part)

@@ -1,4 +1,4 @@
-"""What ``faces.json`` says of each voice, and who speaks when.
+"""What ``faces.json`` says of each voice.
 
 The fields are described in :mod:`avsep_sb.inference.video_files`.
 
@@ -8,9 +8,7 @@ Authors
 
 import numpy as np
 
-from avsep_sb.inference.activity import FrameEnergy, spans_of_energy
 from avsep_sb.inference.fallback import Rung
-from avsep_sb.inference.wav_blocks import wav_blocks
 from avsep_sb.vision.quality import Quality
 
 
@@ -134,34 +132,3 @@ def rung_spans(notes, voice, length, sample_rate):
             spans.append([begin, end, rung])
         begin = end
     return [[*_seconds(a, b, sample_rate), rung] for a, b, rung in spans]
-
-
-def speech_of(voices, residual, sample_rate):
-    """When each voice of a result speaks, in one pass over its wavs.
-
-    Arguments
-    ---------
-    voices : list of Path
-        Their wavs.
-    residual : Path
-        What no voice holds: with the voices, the mixture.
-    sample_rate : int
-        Hz.
-
-    Returns
-    -------
-    list of list of [float, float]
-        For each voice start and stop in seconds, of
-        :func:`avsep_sb.inference.activity.spans_of_energy`.
-    """
-    energies = [FrameEnergy(sample_rate) for _ in voices]
-    heard = FrameEnergy(sample_rate)
-    for block in wav_blocks([*voices, residual]):
-        for energy, voice in zip(energies, block.T, strict=False):
-            energy.feed(voice)
-        heard.feed(block.sum(axis=1))
-    mixture = heard.values()
-    return [
-        [list(span) for span in spans_of_energy(energy.values(), mixture)]
-        for energy in energies
-    ]
