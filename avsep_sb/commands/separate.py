@@ -174,7 +174,8 @@ def make_options(args, separator, audio_separator):
         do not separate.
     """
     from avsep_sb.inference.fallback import SpeakerLadder
-    from avsep_sb.inference.shipped import AUDIO_MODEL, DEFAULT_MODEL
+    from avsep_sb.inference.fingerprint import fingerprint
+    from avsep_sb.inference.shipped import shipped_audio_model, shipped_model
     from avsep_sb.inference.video import WINDOW_SECONDS, VideoOptions
 
     if args.speakers is not None:
@@ -184,13 +185,10 @@ def make_options(args, separator, audio_separator):
                 "--source; name one with --audio-source."
             )
         SpeakerLadder(audio_separator or separator, args.speakers)
-    names = [
-        Path(given).resolve().name if given else shipped
-        for given, shipped in (
-            (args.source, DEFAULT_MODEL),
-            (args.audio_source, AUDIO_MODEL),
-        )
-    ]
+    sources = [Path(args.source or shipped_model())]
+    if audio_separator is not None:
+        sources.append(Path(args.audio_source or shipped_audio_model()))
+    names = [source.resolve().name for source in sources]
     return VideoOptions(
         max_faces=args.faces,
         speakers=args.speakers,
@@ -200,6 +198,7 @@ def make_options(args, separator, audio_separator):
         overwrite=args.overwrite,
         model=names[0],
         audio_model=names[1] if audio_separator is not None else None,
+        weights=fingerprint(*sources),
     )
 
 

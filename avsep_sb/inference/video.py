@@ -56,6 +56,10 @@ class VideoOptions:
         Whether an earlier result may be replaced.
     model, audio_model : str or None
         Names of the models, to be kept with the result.
+    weights : str or None
+        What tells their weights from others, such as
+        :func:`avsep_sb.inference.fingerprint.fingerprint` gives: a result of
+        other weights is another result.
 
     Example
     -------
@@ -72,6 +76,7 @@ class VideoOptions:
     overwrite: bool = False
     model: str | None = None
     audio_model: str | None = None
+    weights: str | None = None
 
     @property
     def settings(self):
@@ -232,7 +237,7 @@ class _Work:
             )
         people = timeline.people if timeline is not None else []
         if timeline is not None and not people:
-            self._check_no_face()
+            self._refuse_no_face()
         entries = [
             {"name": f"face{k + 1}", **face_entry(timeline, k)}
             for k in range(len(people))
@@ -248,11 +253,10 @@ class _Work:
         self._finish(timeline if people else None, entries, tell)
         return self._tabulate(timeline, entries, gain, length)
 
-    def _check_no_face(self):
-        path, speakers = self.source.path, self.options.speakers
-        if speakers is None or self.audio_separator is None:
+    def _refuse_no_face(self):
+        if self.options.speakers is None:
             raise VideoError(
-                f"{path}: shows no face of at least 40 pixels; add "
+                f"{self.source.path}: shows no face of at least 40 pixels; add "
                 "--speakers N to separate it into N voices by sound alone."
             )
 
