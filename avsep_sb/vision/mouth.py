@@ -2,10 +2,11 @@
 
 Each face is turned, scaled and moved onto a mean face by a similarity
 transform of its eyes and nose, and a 96 x 96 grey patch is cut around its
-mouth: the usual preparation for lip reading. The points are averaged over
-centred windows first, since a crop that trembles looks like speech: a long
-one for angle and scale, a short one for the place of the mouth, which must
-keep up with a turning head.
+mouth: the usual preparation for lip reading. A crop that trembles, or that
+goes up and down with the jaw, looks like speech or hides it; so it is fixed
+to the head. All is smoothed over windows centred on the frame: the place of
+eyes and nose over a short one, which keeps up with the head, angle and scale
+over a longer one, and how far below them the mouth lies over the longest.
 
 Authors
  * avsep_sb contributors
@@ -19,6 +20,7 @@ import numpy as np
 from avsep_sb.errors import VideoError
 from avsep_sb.vision.decode import read_frames
 from avsep_sb.vision.faces import find_faces
+from avsep_sb.vision.smoothing import follow, smooth
 from avsep_sb.vision.tracks import build_tracks
 
 #: left eye, right eye, nose and mouth corners of the mean face, in pixels of
@@ -34,8 +36,13 @@ MEAN_FACE = np.array(
     np.float32,
 )
 ROI_SIZE = 96
-SMOOTHING_FRAMES = 13
-CENTRE_FRAMES = 5
+#: frames of the windows for angle and scale, for the place, and for the
+#: height of the mouth in the face; odd. Words move the mouth's corners for
+#: half a second or more: with 25 frames for the height, crops of GRID wander
+#: by 1.5 pixels, with 75 by less than one
+WINDOWS = (13, 9, 75)
+#: frames on either side that a transform depends on
+CONTEXT = max(WINDOWS[2] // 2, WINDOWS[0] // 2 + WINDOWS[1] // 2)
 
 
 def mouth_rois(path, max_faces=None, fps=25, detector=None, every=8):
@@ -105,19 +112,15 @@ def crop_mouths(frames, tracks):
     return rois
 
 
-def mouth_transforms(
-    points, window=SMOOTHING_FRAMES, centre_window=CENTRE_FRAMES
-):
+def mouth_transforms(points, windows=WINDOWS):
     """The transform of each frame that puts the mouth into the ROI.
 
     Arguments
     ---------
     points : np.ndarray
         float [Tv, 5, 2]: eyes, nose, mouth corners, in pixels.
-    window : int
-        Frames over which angle and scale are averaged; odd.
-    centre_window : int
-        Frames over which the mouth centre is averaged; odd.
+    windows : tuple
+        Frames to smooth over, see ``WINDOWS``.
 
     Returns
     -------
@@ -132,46 +135,18 @@ def mouth_transforms(
     array([47.5, 47.5])
     """
     points = np.asarray(points, np.float64)
-    centres = smooth(points[:, 3:].mean(1), centre_window)
-    result = np.empty((len(points), 2, 3))
-    for index, now in enumerate(smooth(points[:, :3], window)):
-        matrix = similarity(now, MEAN_FACE[:3])
-        mouth = matrix[:, :2] @ centres[index] + matrix[:, 2]
-        # Pixel centres are integers, so the middle of 96 pixels is 47.5.
-        matrix[:, 2] += (ROI_SIZE - 1) / 2 - mouth
-        result[index] = matrix
+    head = points[:, :3].mean(1)
+    reach = points[:, 3:].mean(1) - head
+    result = similarity(smooth(points[:, :3], windows[0]), MEAN_FACE[:3])
+    beside = smooth((result[:, 0, :2] * reach).sum(1), windows[1])
+    # The long window asks for frames so far away that each is turned alone.
+    alone = similarity(points[:, :3], MEAN_FACE[:3])
+    below = smooth((alone[:, 1, :2] * reach).sum(1), windows[2])
+    place = follow(head, windows[1])[:, :, None]
+    mouth = (result[:, :, :2] @ place)[..., 0] + np.stack([beside, below], 1)
+    # Pixel centres are integers, so the middle of 96 pixels is 47.5.
+    result[:, :, 2] = (ROI_SIZE - 1) / 2 - mouth
     return result
-
-
-def smooth(values, window=SMOOTHING_FRAMES):
-    """Moving average over time, of what there is at the ends.
-
-    Arguments
-    ---------
-    values : np.ndarray
-        [Tv, ...].
-    window : int
-        Frames to average over, centred; odd.
-
-    Returns
-    -------
-    np.ndarray
-        float64 [Tv, ...].
-
-    Example
-    -------
-    >>> smooth(np.array([0.0, 3.0, 6.0]), 3)
-    array([1.5, 3. , 4.5])
-    """
-    length, half = len(values), window // 2
-    total = np.concatenate([np.zeros_like(values[:1]), values]).cumsum(0)
-    index = np.arange(length)
-    # The window shrinks on both sides at the ends, and stays centred on
-    # what it covers inside the video.
-    low = np.maximum(index - half, 0)
-    high = np.minimum(index + half + 1, length)
-    count = (high - low).reshape((-1,) + (1,) * (values.ndim - 1))
-    return (total[high] - total[low]) / count
 
 
 def similarity(source, target):
@@ -180,14 +155,14 @@ def similarity(source, target):
     Arguments
     ---------
     source : np.ndarray
-        [N, 2] points.
+        [..., N, 2] points.
     target : np.ndarray
         [N, 2] points they shall come to lie on.
 
     Returns
     -------
     np.ndarray
-        float64 [2, 3].
+        float64 [..., 2, 3].
 
     Example
     -------
@@ -198,15 +173,17 @@ def similarity(source, target):
     # In the plane a rotation with scale is one complex factor.
     source = np.asarray(source, np.float64) @ [1, 1j]
     target = np.asarray(target, np.float64) @ [1, 1j]
-    centred = source - source.mean()
-    spread = max((centred * centred.conj()).real.sum(), 1e-9)
-    factor = (centred.conj() * (target - target.mean())).sum() / spread
-    shift = target.mean() - factor * source.mean()
-    return np.array(
+    middle = source.mean(-1)
+    centred = source - middle[..., None]
+    spread = np.maximum((np.abs(centred) ** 2).sum(-1), 1e-9)
+    factor = (centred.conj() * (target - target.mean())).sum(-1) / spread
+    shift = target.mean() - factor * middle
+    return np.stack(
         [
-            [factor.real, -factor.imag, shift.real],
-            [factor.imag, factor.real, shift.imag],
-        ]
+            np.stack([factor.real, -factor.imag, shift.real], -1),
+            np.stack([factor.imag, factor.real, shift.imag], -1),
+        ],
+        -2,
     )
 
 

@@ -2,8 +2,8 @@
 
 A tracklet is one face without interruption: found in each frame, but for gaps
 of a few frames that are interpolated. Its mouth is cut as soon as the frames
-around are known that its smoothing wants, so that only a dozen frames are
-held, whatever the length of the video.
+around are known that its smoothing wants, so that only two seconds of grey
+frames are held, whatever the length of the video.
 
 Authors
  * avsep_sb contributors
@@ -17,17 +17,12 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from avsep_sb.vision.face_look import mean_look
-from avsep_sb.vision.mouth import (
-    SMOOTHING_FRAMES,
-    cut_roi,
-    mouth_transforms,
-)
+from avsep_sb.vision.mouth import CONTEXT, cut_roi, mouth_transforms
 from avsep_sb.vision.quality import PROFILE_TURN, Quality, judge, turn
 from avsep_sb.vision.tracks import overlap
 
 #: frames without the face that are bridged
 MAX_GAP = 5
-HALF = SMOOTHING_FRAMES // 2
 #: least intersection over union that continues a tracklet
 LEAST_OVERLAP = 0.3
 #: least likeness of a face to itself one frame before (correlation)
@@ -152,7 +147,7 @@ class Follower:
         self.store, self.describer = store, describer
         self.open, self.done = [], []
         # What a tracklet that is given up may still have to be cut from.
-        self.frames = deque(maxlen=MAX_GAP + HALF + _CUT + 1)
+        self.frames = deque(maxlen=MAX_GAP + CONTEXT + _CUT + 1)
         self.first = 0  # number of the oldest frame held
 
     def step(self, index, frame, faces, cut=False):
@@ -183,7 +178,7 @@ class Follower:
             self._describe(tracklet, frame, face)
         self._close([t for t in self.open if index + 1 - t.stop > MAX_GAP])
         for tracklet in self.open:
-            ready = len(tracklet.quality) - HALF
+            ready = len(tracklet.quality) - CONTEXT
             if ready >= tracklet.cut + _CUT:
                 self._cut(tracklet, ready)
 
@@ -260,7 +255,7 @@ class Follower:
         begin = tracklet.cut
         if end <= begin:
             return
-        low = max(0, begin - HALF)
+        low = max(0, begin - CONTEXT)
         boxes, points = tracklet.rows(low)
         transforms = mouth_transforms(points)
         for at in range(begin, end):

@@ -1,7 +1,7 @@
 """Looks at a whole video once and tells who is to be seen when.
 
-Frames are decoded, searched, followed and let go: about fifteen of them are
-held at a time. Mouths go to disk.
+Frames are decoded, searched, followed and let go: two seconds of them are held
+at a time, in grey. Mouths go to disk.
 
 Authors
  * avsep_sb contributors

@@ -352,7 +352,7 @@ def test_trembling_points_do_not_shake_the_crop():
     rng = np.random.default_rng(2)
     still = np.repeat(MEAN_FACE[None] * 2, 50, 0)
     shaken = still + rng.normal(0, 2, still.shape)
-    raw = mouth_transforms(shaken, 1, 1)[:, :, 2].std(0)
+    raw = mouth_transforms(shaken, (1, 1, 1))[:, :, 2].std(0)
     smoothed = mouth_transforms(shaken)[:, :, 2].std(0)
     assert (smoothed < 0.5 * raw).all()
 
