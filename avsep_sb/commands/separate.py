@@ -89,8 +89,9 @@ def add_arguments(parser):
         nargs="?",
         const="",
         metavar="ADDRESS",
-        help="share the videos among the machines of a Ray cluster (without "
-        "an address: the one around, or the processes of this machine)",
+        help="share the videos among the machines of the Ray cluster at "
+        "HOST:PORT (without an address: the one that RAY_ADDRESS names, or "
+        "the processors of this machine)",
     )
     add("--overwrite", action="store_true", help="replace earlier results")
 

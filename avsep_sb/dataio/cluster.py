@@ -21,6 +21,10 @@ from avsep_sb.errors import ConfigError
 MAX_RETRIES = 3
 #: seconds in which a cluster must answer; Ray itself would wait for minutes
 _PATIENCE = 10.0
+_NOT_THERE = (
+    "a machine of the Ray cluster could not begin; install this version of "
+    "avsep_sb there"
+)
 
 
 def cluster_outcomes(function, items, address=None, num_gpus=0):
@@ -61,6 +65,9 @@ def cluster_outcomes(function, items, address=None, num_gpus=0):
                     yield ray.get(done)
                 except ray.exceptions.OutOfMemoryError:
                     yield Outcome(item, None, f"{CRASHED}: out of memory")
+                except ray.exceptions.RayTaskError:
+                    # What the function raises is an outcome: it did not begin.
+                    yield Outcome(item, None, _NOT_THERE)
                 except ray.exceptions.RayError:
                     yield Outcome(item, None, CRASHED)
 
@@ -113,7 +120,8 @@ def connected(address=None, num_gpus=0):
         first = (str(err).strip().splitlines() or [type(err).__name__])[0]
         raise ConfigError(
             f"the Ray cluster '{address}' cannot be used ({first}); give "
-            "--ray the HOST:PORT of its head, or 'auto' on one of its machines."
+            "--ray the HOST:PORT of its head, and set RAY_AUTH_MODE=token "
+            "where it asks for a token, or write 'auto' on one of its machines."
         ) from err
     try:
         # A cluster may grow and wait for GPUs; this machine will not.
