@@ -1,7 +1,8 @@
 """Runs the recipes as their rows in ``tests/recipes/*.csv`` say.
 
 The columns are SpeechBrain's. In ``test_debug_flags``, ``{corpus}`` stands
-for a miniature corpus and ``{output}`` for an empty folder. The checks are
+for a miniature corpus, ``{output}`` for an empty folder and ``{root}`` for
+that of the project. The checks are
 ``file_exists=[name,...]``, below the output folder, and
 ``performance_check=[file, variable, limit, where]``, for example
 ``[train_log.txt, train loss, <=15, epoch: 2]``: on the last line that holds
@@ -47,6 +48,7 @@ def run_row(root, row, corpus, output, timeout):
     flags = row["test_debug_flags"]
     flags = flags.replace("{corpus}", str(corpus))
     flags = flags.replace("{output}", str(output))
+    flags = flags.replace("{root}", str(root))
     # The YAML is named as in the README, not by its place: that is tested.
     script = [sys.executable, str(root / row["Script_file"])]
     environment = {
