@@ -17,6 +17,7 @@ from avsep_sb.vision import mtcnn
 from avsep_sb.vision.tracks import overlap
 
 _GREY = 128  # what the networks see beyond the edges
+_BATCHES = (1, 2, 3, 4, 6, 8, 16, 24, 32)
 
 Face = namedtuple("Face", ["score", "box", "points"])
 Face.__doc__ = """One face in one frame.
@@ -116,6 +117,22 @@ class FaceDetector:
         images = torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2)
         return (images.float() - 127.5) / 128.0
 
+    def _run(self, network, name, patches):
+        """Results of a network for any number of patches.
+
+        For each size of a batch the library keeps a plan of its own, which
+        takes long and half a megabyte to make: only a few sizes are used.
+        """
+        parts = []
+        for begin in range(0, len(patches), _BATCHES[-1]):
+            part = patches[begin : begin + _BATCHES[-1]]
+            size = next(size for size in _BATCHES if size >= len(part))
+            batch = np.zeros((size, *part.shape[1:]), np.uint8)
+            batch[: len(part)] = part
+            results = network(self.weights[name], self._tensor(batch))
+            parts.append([r[: len(part)].cpu().numpy() for r in results])
+        return [np.concatenate(result) for result in zip(*parts, strict=True)]
+
     def _propose(self, frame):
         """First network, on a pyramid: coarse boxes."""
         height, width = frame.shape[:2]
@@ -147,8 +164,7 @@ class FaceDetector:
     def _screen(self, frame, boxes):
         """Second network: rejects most boxes, corrects the others."""
         patches, boxes = _crop(frame, boxes, 24)
-        shift, score = mtcnn.screen(self.weights["rnet"], self._tensor(patches))
-        shift, score = shift.cpu().numpy(), score.cpu().numpy()
+        shift, score = self._run(mtcnn.screen, "rnet", patches)
         keep = score >= self.thresholds[1]
         boxes, score, shift = boxes[keep], score[keep], shift[keep]
         if not len(boxes):
@@ -161,12 +177,7 @@ class FaceDetector:
         if not len(boxes):
             return []
         patches, boxes = _crop(frame, boxes, 48)
-        shift, points, score = (
-            part.cpu().numpy()
-            for part in mtcnn.finish(
-                self.weights["onet"], self._tensor(patches)
-            )
-        )
+        shift, points, score = self._run(mtcnn.finish, "onet", patches)
         keep = score >= threshold
         boxes, points, shift = boxes[keep], points[keep], shift[keep]
         score, sides = score[keep], _sides(boxes)

@@ -248,6 +248,8 @@ class Follower:
             if tracklet.is_face:
                 self._cut(tracklet, len(tracklet.quality))
                 self._write(tracklet)
+                # Their mean is all that is still asked for.
+                tracklet.looks = [(0.0, tracklet.look)] * bool(tracklet.looks)
                 self.done.append(tracklet)
 
     def _cut(self, tracklet, end):
