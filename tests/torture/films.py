@@ -56,15 +56,21 @@ class Given:
     seconds : float or None
         How long the voices must be; None if that is not known.
     slack : float
-        By how many seconds they may be longer.
+        By how many seconds they may be longer; a quarter of it shorter.
     options : list of str
         Further options.
+    has_picture : bool
+        Whether the last one is a video.
+    result : str or None
+        Name of its result; None for that of the file.
     """
 
     paths: list
     seconds: float = None
     slack: float = 0.0
     options: list = field(default_factory=list)
+    has_picture: bool = True
+    result: str = None
 
 
 def write_film(
@@ -149,15 +155,12 @@ def write_film(
             _write_picture(out, shown, frames, times, picture_at)
         for number, stream in enumerate(heard or []):
             data = sound if not number else 0.1 * np.sin(np.arange(RATE) ** 1.5)
-            _write_sound(out, stream, data, rate, layout, sound_at)
-    ends = []
-    if frames is not None:
-        last = times[-1] + (times[-1] - times[-2] if len(times) > 1 else 0.04)
-        ends.append(last)
-    if sound is not None:
-        ends.append(sound_at - picture_at + np.shape(sound)[-1] / RATE)
+            write_sound(out, stream, data, rate, layout, sound_at)
     slack = 0.002 if codec in LOSSLESS else PADDING
-    return Given([str(path)], max(ends), slack)
+    seconds = None
+    if sound is not None:
+        seconds = sound_at - picture_at + np.shape(sound)[-1] / RATE
+    return Given([str(path)], seconds, slack, has_picture=frames is not None)
 
 
 def _write_picture(out, stream, frames, times, start):
@@ -165,18 +168,30 @@ def _write_picture(out, stream, frames, times, start):
         frame = av.VideoFrame.from_ndarray(
             np.ascontiguousarray(image), format="rgb24"
         )
-        frame.pts = round((time + start) * TICKS)
-        frame.time_base = Fraction(1, TICKS)
-        if stream.codec_context.time_base != frame.time_base:
-            base = stream.codec_context.time_base
-            if base:
-                frame.pts = round((time + start) / base)
-                frame.time_base = base
+        base = stream.codec_context.time_base or Fraction(1, TICKS)
+        frame.pts, frame.time_base = round((time + start) / base), base
         out.mux(stream.encode(frame))
     out.mux(stream.encode(None))
 
 
-def _write_sound(out, stream, sound, rate, layout, start):
+def write_sound(out, stream, sound, rate, layout, start):
+    """Writes a track of sound.
+
+    Arguments
+    ---------
+    out : av.container.OutputContainer
+        The file.
+    stream : av.AudioStream
+        The track.
+    sound : np.ndarray
+        float [T] or [C, T] at 16 kHz.
+    rate : int
+        Samples per second of the file.
+    layout : str
+        Channels of the file.
+    start : float
+        When it begins, in seconds.
+    """
     data = np.atleast_2d(np.asarray(sound, np.float64))
     if rate != RATE:
         divisor = np.gcd(rate, RATE)

@@ -2,8 +2,9 @@
 
 Proves that a name is never taken for a protocol, that a file without rights
 and a folder are named as what they are, that channels of opposite sign are
-told of, and that a video trimmed by an edit list, or one whose packets have no
-durations, keeps its frames and its sound in step when its voice is put in.
+told of, that a constant offset is taken out where that is asked for, and that
+a video trimmed by an edit list, or one whose packets have no durations, keeps
+its frames and its sound in step when its voice is put in.
 """
 
 import os
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from avsep_sb.errors import VideoError
+from avsep_sb.vision.audio_stream import stream_audio
 from avsep_sb.vision.container import open_video
 from avsep_sb.vision.decode import read_audio, read_frames
 from avsep_sb.vision.encode import write_video
@@ -73,6 +75,24 @@ def test_channels_of_opposite_sign_are_told_of(parts, tmp_path, caplog, sign):
     heard = read_audio(path)
     assert heard.max() == pytest.approx(0.9 * (sign > 0), abs=1e-3)
     assert ("cancel each other" in caplog.text) == (sign < 0)
+
+
+@pytest.mark.parametrize("rate", [8000, 48000])
+@pytest.mark.parametrize("seconds", [0.5, 2.5])
+def test_a_constant_offset_is_taken_out(parts, tmp_path, rate, seconds):
+    frames = parts[0]
+    sound = 0.2 * np.sin(np.arange(round(seconds * RATE)) / 9)
+    path, clean = tmp_path / "a.mkv", tmp_path / "b.mkv"
+    for name, offset in ((path, -0.1), (clean, 0.002)):
+        write_film(name, frames, sound + offset, rate=rate, codec="pcm_f32le")
+    inner = slice(800, -800)  # at the ends, resampling meets zeros
+    centred = np.concatenate(list(stream_audio(path, centred=True)))
+    assert len(centred) == len(sound)
+    assert centred[inner] == pytest.approx(sound[inner], abs=5e-3)
+    # Without it, and where there is hardly any, samples are as they were.
+    assert read_audio(path)[inner].mean() == pytest.approx(-0.1, abs=5e-3)
+    same = np.concatenate(list(stream_audio(clean, centred=True)))
+    assert (same == read_audio(clean)).all()
 
 
 @pytest.mark.parametrize("name, count", [("edit.mov", 20), ("late.flv", 25)])
