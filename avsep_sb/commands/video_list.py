@@ -65,7 +65,10 @@ def list_videos(names, out):
         else:
             found = [(name, Path(name.name))]
         for video, place in found:
-            folder = out / place.with_name(place.stem.strip() or "video")
+            stem = place.stem.strip()
+            if not stem.strip("."):  # .. is another folder, not a name
+                stem = "video"
+            folder = out / place.with_name(stem)
             key = os.path.normcase(folder)
             if key in taken:
                 raise ConfigError(

@@ -225,7 +225,11 @@ class _Work:
         self.rate = int(separator.hparams.sample_rate)
         self.fps = int(separator.hparams.video_fps)
         self.open_sound = partial(
-            stream_audio, source.path, self.rate, picture=source.has_picture
+            stream_audio,
+            source.path,
+            self.rate,
+            picture=source.has_picture,
+            centred=True,
         )
 
     def run(self, timeline, tell):

@@ -63,6 +63,7 @@ Authors
 import json
 import os
 import shutil
+import zlib
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -73,6 +74,8 @@ TABLE = "faces.json"
 RTTM = "faces.rttm"
 RESIDUAL = "residual.wav"
 OVERVIEW = "overview.png"
+#: bytes that a file name may have
+LONGEST_NAME = 255
 
 
 def read_table(folder):
@@ -248,7 +251,7 @@ def all_or_nothing(folder):
     ['face1.wav']
     """
     folder = Path(folder)
-    part = folder.with_name(f".{folder.name}.avsep-part")
+    part = _beside(folder, ".avsep-part")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         if _old(folder).is_dir() and not folder.exists():
@@ -291,7 +294,17 @@ def _put(part, folder):
 
 
 def _old(folder):
-    return folder.with_name(f".{folder.name}.avsep-old")
+    return _beside(folder, ".avsep-old")
+
+
+def _beside(folder, ending):
+    """A hidden name in the same place; systems allow 255 bytes."""
+    name = f".{folder.name}{ending}"
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        whole = os.fsencode(folder.name)
+        begin = whole[: LONGEST_NAME // 2].decode("utf-8", "ignore")
+        name = f".{begin}.{zlib.crc32(whole):08x}{ending}"
+    return folder.with_name(name)
 
 
 def _files_of(table):

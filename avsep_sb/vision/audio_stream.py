@@ -27,9 +27,13 @@ logger = logging.getLogger(__name__)
 #: part of the energy of the channels that their mean keeps, unless they are
 #: of opposite sign: with a wire swapped, next to nothing
 LEAST_LEFT = 1e-3
+#: least constant offset of the samples that is taken out
+LEAST_OFFSET = 5e-3
 
 
-def stream_audio(path, sample_rate=16000, block=16000, picture=True):
+def stream_audio(
+    path, sample_rate=16000, block=16000, picture=True, centred=False
+):
     """Reads the sound of a video as one channel, block by block.
 
     The channels are averaged: the decoder's own down-mix sums them with a
@@ -46,6 +50,9 @@ def stream_audio(path, sample_rate=16000, block=16000, picture=True):
     picture : bool
         Whether time zero is the first video frame. False takes files without
         a picture as well, from their first sound on.
+    centred : bool
+        Whether a constant offset of the samples is taken out, which cheap
+        converters add: nobody hears it, but models do.
 
     Yields
     ------
@@ -61,9 +68,9 @@ def stream_audio(path, sample_rate=16000, block=16000, picture=True):
                 f"{path}: has no sound track; give a video with the mixture "
                 "of voices in it."
             )
-        parts = _resampled(
-            _placed(_native_blocks(container, path), origin, path), sample_rate
-        )
+        blocks = _native_blocks(container, path)
+        blocks = _centred(blocks, path) if centred else blocks
+        parts = _resampled(_placed(blocks, origin, path), sample_rate)
         yield from rechunk(parts, block)
 
 
@@ -139,6 +146,36 @@ def _native_blocks(container, path):
             "heard; turn the sign of one of them",
             path,
         )
+
+
+def _centred(blocks, path):
+    """Blocks without a constant offset: their mean in the first second."""
+    held, count, offset = [], 0, None
+    for start, samples, rate in blocks:
+        if offset is not None:
+            yield start, samples - offset, rate
+            continue
+        held.append((start, samples, rate))
+        count += len(samples)
+        if count >= rate:
+            offset = _offset(held, path)
+            yield from ((t, part - offset, r) for t, part, r in held)
+            held = []
+    if held:
+        offset = _offset(held, path)
+        yield from ((t, part - offset, r) for t, part, r in held)
+
+
+def _offset(held, path):
+    mean = float(np.mean(np.concatenate([part for _, part, _ in held])))
+    if abs(mean) < LEAST_OFFSET:
+        return np.float32(0)  # speech is off by as much within a second
+    logger.warning(
+        "%s: its samples are off by %+.3f of full scale, which is taken out",
+        path,
+        mean,
+    )
+    return np.float32(mean)
 
 
 def _placed(blocks, origin, path):
