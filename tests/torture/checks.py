@@ -103,10 +103,10 @@ def check_right(row, given, result, scene, plain):
         level = likeness_db(signal, reference)
         print(f"{row.name}: {name} {level:.1f} dB")
         if level < least:
-            low.append(f"{name} is other than in the plain scene: {level:.1f}")
+            low.append(f"{name}: {level:.1f} dB")
         late = lag_ms(signal, reference)
         assert abs(late) <= 1, f"{name} is {late:.1f} ms late"
-    assert not low
+    assert not low, low
 
 
 def check_length(given, shift, length):

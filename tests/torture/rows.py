@@ -88,7 +88,7 @@ class Row:
     options : tuple
         Further options of the command.
     videos : bool
-        Whether mp4s are written, and checked.
+        Whether mp4s and the overview are made, and mp4s checked.
     skip : callable or None
         Returns why the row cannot be tried here, or None.
     """
