@@ -13,12 +13,13 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+import torch
 
 from avsep_sb.errors import ConfigError, VideoError
 from avsep_sb.vision import mtcnn
 from avsep_sb.vision.decode import probe, read_audio, read_frames
 from avsep_sb.vision.encode import write_video
-from avsep_sb.vision.faces import Face, FaceDetector, find_faces
+from avsep_sb.vision.faces import Face, FaceDetector, _crop, find_faces
 from avsep_sb.vision.mouth import (
     MEAN_FACE,
     ROI_SIZE,
@@ -315,6 +316,38 @@ def test_following_detects_again_where_a_face_was_lost():
     found = list(find_faces(range(10), Scripted(), every=8))
     assert [len(f) for f in found] == [2] * 10
     assert [n for kind, n in Scripted.calls if kind == "detect"] == [0, 3, 8]
+
+
+def test_patches_in_batches_of_few_sizes_are_as_each_alone():
+    rng = np.random.default_rng(3)
+    detector, sizes = FaceDetector(), []
+    patches = rng.integers(0, 255, (41, 24, 24, 3)).astype(np.uint8)
+
+    def screen(weights, batch):
+        sizes.append(len(batch))
+        return mtcnn.screen(weights, batch)
+
+    with torch.no_grad():
+        together = detector._run(screen, "rnet", patches)
+        assert sizes == [32, 16]
+        for k in (0, 31, 32, 40):
+            alone = detector._run(screen, "rnet", patches[k : k + 1])
+            for many, one in zip(together, alone, strict=True):
+                assert len(many) == 41
+                assert many[k] == pytest.approx(one[0], abs=1e-5)
+
+
+def test_crops_are_exact_and_grey_beyond_the_edges():
+    frame = np.arange(60 * 80 * 3, dtype=np.uint32) % 251
+    frame = frame.astype(np.uint8).reshape(60, 80, 3)
+    boxes = np.array(
+        [[10, 20, 34, 44], [-8.3, 50.2, 15.7, 74.2], [200, 9, 224, 33.0]]
+    )
+    patches, cut = _crop(frame, boxes, 24)
+    assert (patches[0] == frame[20:44, 10:34]).all()
+    assert (patches[1, :10, 8:] == frame[50:, :16]).all()
+    assert (patches[1, 10:] == 128).all() and (patches[2] == 128).all()
+    assert cut[1].tolist() == [-8, 50, 16, 74]
 
 
 @pytest.mark.parametrize("scale", [0.6, 1.0, 3.0])

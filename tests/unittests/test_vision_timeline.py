@@ -150,7 +150,8 @@ def test_a_face_replaced_in_its_place_is_another_tracklet():
 
 
 def test_only_two_seconds_of_frames_are_held():
-    picture = np.zeros((160, 320, 3), np.uint8)
+    # A flat one is like nothing, and would be followed nowhere.
+    picture = textured(np.random.default_rng(12))
     with RoiStore() as store:
         follower = Follower(store, Plain())
         for k in range(200):
@@ -158,6 +159,8 @@ def test_only_two_seconds_of_frames_are_held():
             assert len(follower.frames) <= 50
             assert follower.frames[-1].ndim == 2, "grey"
             assert sum(len(t.rois) for t in follower.open) <= 64
+        (tracklet,) = follower.finish()
+        assert tracklet.stop == 200 and len(tracklet.looks) == 1
 
 
 def test_doubtful_faces_are_no_persons():
