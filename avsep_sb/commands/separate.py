@@ -174,8 +174,8 @@ def make_options(args, separator, audio_separator):
         ``ConfigError`` is raised for a number of speakers that the models
         do not separate.
     """
-    from avsep_sb.inference.fallback import SpeakerLadder
     from avsep_sb.inference.fingerprint import fingerprint
+    from avsep_sb.inference.over_time import SpeakerLadder
     from avsep_sb.inference.shipped import shipped_audio_model, shipped_model
     from avsep_sb.inference.video import WINDOW_SECONDS, VideoOptions
 

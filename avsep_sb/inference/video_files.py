@@ -14,8 +14,9 @@ A folder ``OUT/<name of the video>/`` holds, for each face (``face1``,
 
 and ``residual.wav`` (what no voice holds), ``faces.json``, ``faces.rttm``
 (who speaks when) and ``overview.png``. All wavs have one common gain, so that
-nothing clips: their sum is the mixture times ``gain``. Without a face the
-voices are ``speaker1.wav``, ``speaker2.wav`` ..., and have no pictures.
+nothing clips: their sum is the mixture, less a constant offset if it has one,
+times ``gain``. Without a face the voices are ``speaker1.wav``,
+``speaker2.wav`` ..., and have no pictures.
 
 ``faces.json`` is an object; times are in seconds from the first video frame::
 
