@@ -1,11 +1,12 @@
 """When a separated voice speaks, and the RTTM file that tells it.
 
-A frame of a voice is speech where its energy is near that of the mixture
-and near the level at which this voice is active: what leaks in from others
-fails the first, breath and reverberation the second. The active level is
-that of ITU-T P.56 (method B): the energy of the voice over the time in which
-it is less than 15.9 dB below that level, so pauses of any length do not
-count. Files are read block by block, and 100 numbers per second are kept.
+A frame of a voice is speech where its energy is near the level at which this
+voice is active, and where that of the half second around it is near that of
+the mixture: breath and reverberation fail the first, what leaks in from
+others the second. The active level is that of ITU-T P.56 (method B): the
+energy of the voice over the time in which it is less than 15.9 dB below that
+level, so pauses of any length do not count. Files are read block by block,
+and 100 numbers per second are kept.
 
 Authors
  * avsep_sb contributors
@@ -22,10 +23,14 @@ from avsep_sb.inference.wav_blocks import sound_size, wav_blocks
 
 #: seconds of one value of the energy
 FRAME_S = 0.01
-#: seconds over which the energy is averaged before it is compared
+#: seconds over which the energy is averaged before it is compared with the
+#: level of the voice; words begin and end that sharply
 SMOOTH_S = 0.05
-# Margin of P.56 between the active level and its threshold, in dB.
-_P56_MARGIN_DB = 15.9
+#: the same for the mixture: a syllable or two, as the soft sounds of a voice
+#: may well be far below the loud ones of another
+SMOOTH_MIXTURE_S = 0.5
+#: margin of P.56 between the active level and its threshold, in dB
+P56_MARGIN_DB = 15.9
 
 
 class FrameEnergy:
@@ -90,15 +95,15 @@ def active_level(energy):
     # rise, P.56 takes the first that is within the margin: the largest n
     # whose softest frame is. There is one for any shorter than 10^16 frames.
     levels = total / np.arange(1, len(ordered) + 1)
-    fits = ordered >= levels * 10 ** (-_P56_MARGIN_DB / 10)
+    fits = ordered >= levels * 10 ** (-P56_MARGIN_DB / 10)
     return float(levels[np.flatnonzero(fits)[-1]])
 
 
 def spans_of_energy(
     voice,
     mixture=None,
-    below_mixture_db=15.0,
-    below_active_db=20.0,
+    below_mixture_db=9.0,
+    below_active_db=P56_MARGIN_DB,
     least_db=-75.0,
     hangover_s=0.2,
     shortest_s=0.1,
@@ -136,8 +141,7 @@ def spans_of_energy(
     >>> spans_of_energy(voice, mixture=voice + 100)
     []
     """
-    width = max(1, round(SMOOTH_S / FRAME_S))
-    level = _smooth(voice, width)
+    level = _smooth(voice, SMOOTH_S)
     floor = max(
         active_level(level) * 10 ** (-below_active_db / 10),
         10 ** (least_db / 10),
@@ -149,8 +153,9 @@ def spans_of_energy(
                 f"The voice has {len(voice)} frames and the mixture "
                 f"{len(mixture)}: give those of one recording."
             )
-        heard = _smooth(mixture, width) * 10 ** (-below_mixture_db / 10)
-        speaks &= level > heard
+        heard = _smooth(mixture, SMOOTH_MIXTURE_S)
+        near = 10 ** (-below_mixture_db / 10)
+        speaks &= _smooth(voice, SMOOTH_MIXTURE_S) > heard * near
     edges = np.flatnonzero(np.diff(np.r_[False, speaks, False].astype(np.int8)))
     spans = []
     for first, stop in edges.reshape(-1, 2).tolist():
@@ -163,10 +168,11 @@ def spans_of_energy(
     return [(round(a * FRAME_S, 3), round(b * FRAME_S, 3)) for a, b in spans]
 
 
-def _smooth(energy, width):
-    return uniform_filter1d(
-        np.asarray(energy, np.float64), width, mode="constant"
-    )
+def _smooth(energy, seconds):
+    # An odd number of frames, or the mean would lie half a frame beside.
+    width = 2 * round(seconds / FRAME_S / 2) + 1
+    energy = np.asarray(energy, np.float64)
+    return uniform_filter1d(energy, width, mode="constant")
 
 
 def speech_spans(path, mixture=None, **options):
