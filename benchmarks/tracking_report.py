@@ -6,8 +6,10 @@
 The first films the scripted talk show of the tests (20 cuts, four people)
 with several casts of SynthAV, or of GRID if its folder of clips is given, and
 prints IDF1 and the number of people found. The second looks at a real
-file, N times in a row as one long video, and prints times real time and peak
-memory; run it with two idle cores (``OMP_NUM_THREADS=2 taskset -c 0,1``).
+file, N times in a row as one long video, and prints times real time, CPU time
+per frame, and peak memory after 10 minutes of video and at the end; run it
+with two idle cores (``OMP_NUM_THREADS=2 taskset -c 0,1``). CPU time hardly
+depends on what else runs (``OMP_NUM_THREADS=1``).
 
 Authors
  * avsep_sb contributors
@@ -37,6 +39,7 @@ from tests.utils.scripted_videos import (
 )
 
 SPEAKERS = 166  # of SynthAV
+EARLY = 15000  # frames: 10 minutes
 
 
 def casts(args):
@@ -66,21 +69,35 @@ def score_casts(args):
         print(f"| {name} | {who} | {sface} | {score:.3f} | {found} |")
 
 
+def peak_megabytes():
+    """Peak memory of this process so far; getrusage tells kB on Linux."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def time_video(args):
     """Prints speed and peak memory for a file."""
     frames = itertools.chain.from_iterable(
         read_frames(args.video) for _ in range(args.repeat)
     )
-    begin = time.perf_counter()
-    with watch(frames, folder=args.folder) as timeline:
+    early = {}
+
+    def progress(count):
+        if count == EARLY:
+            early["peak"] = peak_megabytes()
+
+    begin, cpu = time.perf_counter(), time.process_time()
+    with watch(frames, folder=args.folder, progress=progress) as timeline:
         wall = time.perf_counter() - begin
+        cpu = 1000 * (time.process_time() - cpu) / timeline.frames
         seconds = timeline.frames / timeline.fps
-        # Kilobytes on Linux.
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        peak = peak_megabytes()
         print(
             f"{seconds:.1f} s of {timeline.size[0]}x{timeline.size[1]}, "
             f"{len(timeline.people)} people, {len(timeline.cuts)} shots: "
-            f"{seconds / wall:.2f} times real time, peak {peak:.0f} MB"
+            f"{seconds / wall:.2f} times real time, "
+            f"{cpu:.1f} ms of CPU per frame, "
+            f"peak {early.get('peak', peak):.0f} MB after 10 minutes, "
+            f"{peak:.0f} MB at the end"
         )
         if args.sheet and timeline.people:
             quality_sheet(timeline, args.sheet)
