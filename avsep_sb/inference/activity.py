@@ -125,7 +125,8 @@ def spans_of_energy(
     hangover_s : float
         Speech goes on for so many seconds after its last frame.
     shortest_s : float
-        Shorter sounds, before the hangover, do not count, in seconds.
+        Shorter sounds, before the hangover, do not count, nor do shorter
+        gaps after it, in seconds.
 
     Returns
     -------
@@ -162,7 +163,7 @@ def spans_of_energy(
         if (stop - first) * FRAME_S < shortest_s:
             continue
         stop = min(stop + round(hangover_s / FRAME_S), len(voice))
-        if spans and first <= spans[-1][1]:
+        if spans and (first - spans[-1][1]) * FRAME_S < shortest_s:
             first = spans.pop()[0]
         spans.append((first, stop))
     return [(round(a * FRAME_S, 3), round(b * FRAME_S, 3)) for a, b in spans]

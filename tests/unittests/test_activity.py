@@ -86,6 +86,15 @@ def test_breath_and_echo_are_no_speech():
     assert quiet == [(0.0, 6.0)]
 
 
+def test_short_sounds_and_short_gaps_do_not_count():
+    times = np.arange(1000)
+    click = (times >= 900) & (times < 903)
+    energy = ((times < 200) | ((times >= 226) & (times < 400)) | click) * 1.0
+    assert spans_of_energy(energy) == [(0.0, 4.22)]
+    apart = ((times < 200) | ((times >= 240) & (times < 400))) * 1.0
+    assert spans_of_energy(apart) == [(0.0, 2.22), (2.38, 4.22)]
+
+
 def test_level_is_that_of_speech_alone():
     """An hour of silence beside one minute of speech does not lower it."""
     speech = np.r_[np.ones(6000), np.zeros(360000)]
