@@ -8,10 +8,11 @@ STAMP := $(VENV)/.installed
 demo: $(STAMP)
 	$(VENV)/bin/avsep demo --out demo_out --overwrite
 
-# Two threads: the models in the tests are too small to use more.
+# Two processes of one thread: the models in the tests are too small for more.
+# PYTEST_ARGS="-n 0" runs them in one.
 test: $(STAMP)
-	OMP_NUM_THREADS=2 $(VENV)/bin/python -m pytest -q tests avsep_sb \
-		--doctest-modules $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n 2 --dist worksteal \
+		tests avsep_sb --doctest-modules $(PYTEST_ARGS)
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .

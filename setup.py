@@ -38,7 +38,7 @@ PESQ = ["pesq>=0.0.4"]
 # For a folder of videos on many machines; 80 MB of a wheel, 250 MB on disk.
 RAY = ["ray>=2.9"]
 # The consistency tests run the linters.
-TEST = ["pytest>=7", "ruff>=0.6", "yamllint>=1.30", *RAY]
+TEST = ["pytest>=7", "pytest-xdist>=3", "ruff>=0.6", "yamllint>=1.30", *RAY]
 
 
 def read_version():
