@@ -1,7 +1,7 @@
 """Finds faces and five points on each, frame by frame.
 
 Now and then all three networks of MTCNN search the whole frame; in between
-the last one alone follows the faces, which is six times as fast.
+the last one alone follows the faces, which is about ten times as fast.
 
 Authors
  * avsep_sb contributors
