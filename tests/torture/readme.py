@@ -25,8 +25,9 @@ def table_text(rows):
     lines = ["| input | options | must end in |", "|---|---|---|"]
     for row in rows:
         options = " ".join(row.options)
-        if row.videos:
-            options = f"{options} (with mp4s)".strip()
+        made = "mp4s " * row.videos + "overview" * row.overview
+        if made:
+            options = f"{options} (with {made.strip()})".strip()
         ends = str(row.ends).replace("|", "or")
         lines.append(f"| {row.name} | {options} | {ends} |")
     return "\n".join(lines) + "\n"

@@ -88,7 +88,9 @@ class Row:
     options : tuple
         Further options of the command.
     videos : bool
-        Whether mp4s and the overview are made, and mp4s checked.
+        Whether mp4s are written, and checked.
+    overview : bool
+        Whether the overview is drawn: it takes longer than all the rest.
     skip : callable or None
         Returns why the row cannot be tried here, or None.
     """
@@ -98,6 +100,7 @@ class Row:
     ends: object
     options: tuple = ()
     videos: bool = False
+    overview: bool = False
     skip: object = None
 
 

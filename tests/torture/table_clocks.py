@@ -109,6 +109,7 @@ ROWS = [
         "digital zeros",
         film(sound=np.zeros_like, **PCM, name="f.mov"),
         Right(silent=True),
+        overview=True,
     ),
     Row("zeros, coded", film(sound=np.zeros_like), Right(silent=True)),
     Row(
@@ -152,6 +153,7 @@ ROWS = [
         film("f.mov", sound=lambda s: s[:12345], **PCM),
         Right(like=5, span=(0, 0.75)),
         videos=True,
+        overview=True,
     ),
     Row(
         "sound starts 0.5 s late",
@@ -222,5 +224,6 @@ ROWS = [
         film("f.wav", frames=None, **PCM),
         Right(by_face=False),
         ("--speakers", "2"),
+        overview=True,
     ),
 ]

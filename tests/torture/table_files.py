@@ -150,7 +150,7 @@ ROWS = [
     Row("percent and quotes", relative("100%d 'a' \"b\".mp4"), Right(like=10)),
     Row("a name of 251 bytes", relative("長い" * 41 + "x.mp4"), Right()),
     Row("a name of dots", relative("...mp4", "video"), Right()),
-    Row("line break in a name", relative("a\nb.mp4"), Right()),
+    Row("line break in a name", relative("a\nb.mp4"), Right(), overview=True),
     Row("no ending", film("film", format="mp4"), Right(like=10)),
     Row("wrong ending", film("film.avi", format="mp4"), Right(like=10)),
     Row("a link", linked, Right(like=10)),

@@ -240,6 +240,7 @@ ROWS = [
         film(frames=canvas(333, 247, 60, 51), pix_fmt="yuv444p"),
         Right(like=8),
         videos=True,
+        overview=True,
     ),
     Row(
         "very wide, 1280 x 96",
@@ -257,7 +258,7 @@ ROWS = [
     Row("1 face", film(frames=left_half), Right(voices=1)),
     Row(
         "12 faces",
-        film(frames=lambda f: many_faces(f[:15], 2, 3)),
+        film(frames=lambda f: many_faces(f[:10], 2, 3)),
         Right(voices=12, each_heard=False),
     ),
     Row(
@@ -286,17 +287,20 @@ ROWS = [
         Right(by_face=False),
         SPEAKERS,
         videos=True,
+        overview=True,
     ),
     Row("noise video", film(frames=noise), Right(by_face=False), SPEAKERS),
     Row(
         "0.2 s",
         film(times=[k / 25 for k in range(5)], sound=lambda s: s[8000:11200]),
         Right(sound=None),
+        overview=True,
     ),
     Row(
         "one frame",
         film(frames=lambda f: f[:1], sound=lambda s: s[:640]),
         Right(by_face=False, sound=None),
         SPEAKERS,
+        overview=True,
     ),
 ]
