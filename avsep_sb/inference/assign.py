@@ -76,3 +76,29 @@ def assign(scores):
     voices, outputs = linear_sum_assignment(-scores)
     given = dict(zip(voices.tolist(), outputs.tolist(), strict=True))
     return [given.get(voice) for voice in range(len(scores))]
+
+
+def decided(scores):
+    """How clearly outputs can be dealt to voices.
+
+    Arguments
+    ---------
+    scores : np.ndarray
+        [K, N] of :func:`likeness`, K at most N.
+
+    Returns
+    -------
+    float
+        What the likeness that :func:`assign` finds has over that of any deal
+        on average: 0 where all deals are alike, at most K.
+
+    Example
+    -------
+    >>> decided(np.array([[1.0, 0.0], [0.0, 1.0]]))
+    1.0
+    >>> decided(np.array([[0.5, 0.5], [0.5, 0.5]]))
+    0.0
+    """
+    scores = np.asarray(scores, np.float64)
+    best = scores[np.arange(len(scores)), assign(scores)].sum()
+    return float(best - scores.mean(axis=1).sum())

@@ -5,87 +5,66 @@ The ladder, face by face and window by window:
 1. *lips*: they can be read in half of the frames or more. The audio-visual
    model separates; frames without a face are marked, short gaps held. With
    one face this is enhancement.
-2. *audio*: the face is there but its lips are not. A model without faces
-   separates, and the output that continues the voice is taken.
+2. *audio*: the face is there but its lips are not: missing, frozen or covered
+   (:mod:`avsep_sb.inference.trust`), turned away, or not in agreement with the
+   sound. A model without faces separates, and the output that continues the
+   voice is taken.
 3. *held*: the same without such a model, or more faces than it has outputs.
    The audio-visual model separates by what little was seen.
 4. *absent*: the person is not to be seen. The voice is exactly zero.
+
+Where as many faces are there as the model without faces has voices, both
+models separate, and lips and ear take turns from frame to frame
+(:mod:`avsep_sb.inference.second_opinion`). Lips that nobody can agree with are
+tried earlier and later, once all of them together: picture and sound of a
+recording are off by one time.
 
 Authors
  * avsep_sb contributors
 """
 
-from enum import Enum
-from typing import NamedTuple
-
 import numpy as np
 import torch
 
 from avsep_sb.errors import ConfigError, DataError
-from avsep_sb.inference.assign import assign, likeness
+from avsep_sb.inference.assign import assign, decided, likeness
 from avsep_sb.inference.levels import LevelMatch
+from avsep_sb.inference.rungs import (
+    Rung,
+    WindowNote,
+    as_batch,
+    check_rates,
+    to_array,
+    unchanged,
+)
+from avsep_sb.inference.second_opinion import doubtful, fade, trusted_samples
 from avsep_sb.inference.silence_gate import silence_gains
-from avsep_sb.inference.stays import bridged, look, stay_gains, stay_mask
+from avsep_sb.inference.speaker_ladder import SpeakerLadder
+from avsep_sb.inference.stays import (
+    bridged,
+    look,
+    stay_gains,
+    stay_mask,
+)
 
+__all__ = [
+    "FaceLadder",
+    "Rung",
+    "SpeakerLadder",
+    "WindowNote",
+    "as_batch",
+    "check_rates",
+    "to_array",
+]
 
-class Rung(str, Enum):
-    """How a voice was separated in a window; see the module."""
-
-    LIPS = "lips"
-    AUDIO = "audio"
-    HELD = "held"
-    ABSENT = "absent"
-
-
-class WindowNote(NamedTuple):
-    """What was done in a window.
-
-    Arguments
-    ---------
-    first, count : int
-        Its samples.
-    rungs : tuple of Rung
-        For each voice.
-    """
-
-    first: int
-    count: int
-    rungs: tuple
-
-
-def check_rates(*models):
-    """The rates that all models have.
-
-    Arguments
-    ---------
-    *models
-        With ``hparams``; None is left out.
-
-    Returns
-    -------
-    (int, int, int)
-        Samples per second, frames per second and samples per frame.
-        ``ConfigError`` is raised if models differ, or if a frame is no whole
-        number of samples.
-    """
-    rates = {
-        (int(model.hparams.sample_rate), float(model.hparams.video_fps))
-        for model in models
-        if model is not None
-    }
-    if len(rates) != 1:
-        raise ConfigError(
-            "The audio-visual model and the audio-only one work at different "
-            f"rates, {sorted(rates)}; give two of one sample rate and frame "
-            "rate."
-        )
-    rate, fps = rates.pop()
-    if fps != int(fps) or rate % int(fps):
-        raise ConfigError(
-            f"A frame at {fps:g} per second is no whole number of samples at "
-            f"{rate} Hz; use a model with other rates."
-        )
-    return rate, int(fps), rate // int(fps)
+#: a face with less of its frames to be seen in a window is not separated by
+LEAST_SEEN = 0.1
+#: by how many frames lips are tried later or earlier, and the least part of
+#: a window that must be without doubt then
+OFFSETS = (3, -3, 5, -5, 7, -7)
+LEAST_AGREED = 0.5
+#: windows in which that may be in vain, before it is given up
+MOST_TRIES = 3
 
 
 class FaceLadder:
@@ -114,7 +93,12 @@ class FaceLadder:
         None leaves it as it is.
     match_level : bool
         Whether the voices of each model are brought to the level of the
-        mixture, see :class:`avsep_sb.inference.levels.LevelMatch`.
+        mixture, see :class:`avsep_sb.inference.levels.LevelMatch`. Without it
+        the two models take turns by whole windows only, and no second opinion
+        is heard.
+    second_opinion : bool
+        Whether lips are doubted: frozen and covered ones count as missing,
+        and the audio-only model is heard where all faces have lips too.
 
     Example
     -------
@@ -145,6 +129,7 @@ class FaceLadder:
         least_usable=0.5,
         silence_db=None,
         match_level=True,
+        second_opinion=True,
     ):
         _, fps, self.samples_per_frame = check_rates(model, audio_model)
         if faces.fps != fps:
@@ -161,8 +146,14 @@ class FaceLadder:
         self.fade_frames, self.held_frames = fade_frames, held_frames
         self.least_usable, self.silence_db = least_usable, silence_db
         self.num_voices = len(self.stays)
-        self._lips_level = LevelMatch() if match_level else _unchanged
-        self._sound_level = LevelMatch() if match_level else _unchanged
+        self._lips_level = LevelMatch() if match_level else unchanged
+        self._sound_level = LevelMatch() if match_level else unchanged
+        self.second_opinion = (
+            second_opinion and match_level and audio_model is not None
+        )
+        #: frames by which all lips were found to be late
+        self.late = 0
+        self._tries = 0
         self.notes = []
         self._previous = None
 
@@ -183,13 +174,7 @@ class FaceLadder:
         """
         start = first // self.samples_per_frame
         stop = start - (-len(mix) // self.samples_per_frame)
-        seen = {
-            person: look(
-                self.faces, person, stays, start, stop, self.held_frames
-            )
-            for person, stays in enumerate(self.stays)
-            if stay_mask(stays, start, stop).any()
-        }
+        seen = self._look(start, stop, self.late)
         rungs = [Rung.ABSENT] * self.num_voices
         for person, face in seen.items():
             if face.usable >= self.least_usable:
@@ -197,9 +182,14 @@ class FaceLadder:
             else:
                 rungs[person] = Rung.AUDIO if self.audio_model else Rung.HELD
         voices = np.zeros((len(mix), self.num_voices), np.float32)
-        self._by_lips(voices, mix, seen, rungs)
-        if Rung.AUDIO in rungs and self._by_sound(voices, first, mix, rungs):
+        if self._all_heard(seen) and all(map(_to_be_seen, seen.values())):
+            self._by_both(voices, first, mix, seen, rungs)
+        else:
             self._by_lips(voices, mix, seen, rungs)
+            if Rung.AUDIO in rungs and self._by_sound(
+                voices, first, mix, rungs, self._all_heard(seen)
+            ):
+                self._by_lips(voices, mix, seen, rungs)
         self._previous = (first, voices)
         self.notes.append(WindowNote(first, len(mix), tuple(rungs)))
         gains = [
@@ -218,11 +208,98 @@ class FaceLadder:
         rate = self.model.hparams.sample_rate
         return gain * silence_gains(voice, mix, rate, -self.silence_db)
 
+    def _look(self, start, stop, late):
+        """The faces that are there in a window, lips taken as late."""
+        return {
+            person: look(
+                self.faces,
+                person,
+                stays,
+                start + late,
+                stop + late,
+                self.held_frames,
+                check=self.second_opinion,
+            )
+            for person, stays in enumerate(self.stays)
+            if stay_mask(stays, start, stop).any()
+        }
+
+    def _all_heard(self, seen):
+        """Whether the audio-only model has a voice for each, and no other."""
+        return (
+            self.second_opinion
+            and len(seen) == int(self.audio_model.hparams.num_spks) > 1
+        )
+
+    def _by_both(self, voices, first, mix, seen, rungs):
+        """Writes the voices of all: of lips, of the ear where lips lie."""
+        size, people = self.samples_per_frame, list(seen)
+        opinions = self._opinions(mix)
+
+        def by_lips(seen):
+            found = self._lips_voices(mix, seen, people)
+            return found, doubtful(found, opinions, mix, size)
+
+        found, doubt = by_lips(seen)
+        readable = all(
+            face.usable >= self.least_usable for face in seen.values()
+        )
+        if doubt.all() and readable and self._tries < MOST_TRIES:
+            found, doubt = self._earlier_or_later(
+                first, opinions, by_lips, (found, doubt)
+            )
+        trusted = trusted_samples(doubt, size, len(mix))
+        scores = []
+        for person, voice in zip(people, found.T, strict=True):
+            agreed = likeness(voice[trusted], opinions[trusted])
+            goes_on = self._continues(person, first, opinions)
+            # Of lips that lie throughout, what was heard before tells more.
+            scores.append((0.1 if doubt.all() else 1.0) * agreed + goes_on)
+        opinions = opinions[:, assign(scores)]
+        if not doubt.all():
+            found = self._lips_level(found, mix)
+        weight = fade(doubt, size, len(mix))[:, None]
+        voices[:, people] = (1 - weight) * found + weight * opinions
+        for person in people:
+            rungs[person] = Rung.AUDIO if doubt.mean() > 0.5 else Rung.LIPS
+
+    def _earlier_or_later(self, first, opinions, by_lips, best):
+        """Voices and doubt of the best offset, kept for what follows.
+
+        Where none agrees with the ear, the voices that tell best which of the
+        ear's voices is whose.
+        """
+        start = first // self.samples_per_frame
+        stop = start - (-len(opinions) // self.samples_per_frame)
+        tried = [best]
+        for offset in OFFSETS:
+            late = self.late + offset
+            tried.append(by_lips(self._look(start, stop, late)))
+            if tried[-1][1].mean() <= 1 - LEAST_AGREED:
+                self.late = late
+                return tried[-1]
+        self._tries += 1
+        return max(
+            tried,
+            key=lambda found: decided(
+                [likeness(voice, opinions) for voice in found[0].T]
+            ),
+        )
+
+    def _opinions(self, mix):
+        """The voices of the audio-only model, [t, N]."""
+        sources = self.audio_model.separate_batch(as_batch(mix))
+        return self._sound_level(to_array(sources), mix)
+
     def _by_lips(self, voices, mix, seen, rungs):
         """Writes the voices of faces whose lips are used, all at once."""
         people = [p for p in seen if rungs[p] in (Rung.LIPS, Rung.HELD)]
-        if not people:
-            return
+        if people:
+            found = self._lips_voices(mix, seen, people)
+            voices[:, people] = self._lips_level(found, mix)
+
+    def _lips_voices(self, mix, seen, people):
+        """The voices of faces by their lips, [t, people]."""
         sizes = {seen[p].rois.shape for p in people}
         if len(sizes) > 1:
             raise DataError(f"The mouth ROIs differ in size: {sorted(sizes)}.")
@@ -234,12 +311,11 @@ class FaceLadder:
         sources = self.model.separate_batch(
             as_batch(mix), torch.from_numpy(lips), **options
         )
-        voices[:, people] = self._lips_level(to_array(sources), mix)
+        return to_array(sources)
 
-    def _by_sound(self, voices, first, mix, rungs):
+    def _by_sound(self, voices, first, mix, rungs, all_heard):
         """Writes the voices of faces without lips; True if some are left."""
-        sources = self.audio_model.separate_batch(as_batch(mix))
-        outputs = self._sound_level(to_array(sources), mix)
+        outputs = self._opinions(mix)
         people = [p for p, rung in enumerate(rungs) if rung is not Rung.ABSENT]
         scores = []
         for person in people:
@@ -254,6 +330,12 @@ class FaceLadder:
                     rungs[person] = Rung.HELD
                 else:
                     voices[:, person] = outputs[:, output]
+        if all_heard and rungs.count(Rung.AUDIO) == 1:
+            # All others are known by their lips: their rest is a second
+            # estimate of the one voice that is left.
+            person = rungs.index(Rung.AUDIO)
+            others = voices.sum(axis=1) - voices[:, person]
+            voices[:, person] = (voices[:, person] + mix - others) / 2
         return Rung.HELD in rungs
 
     def _continues(self, person, first, outputs):
@@ -265,102 +347,5 @@ class FaceLadder:
         return likeness(before[:, person], outputs[: len(before)])
 
 
-class SpeakerLadder:
-    """Separates windows without faces; each voice goes on over windows.
-
-    Arguments
-    ---------
-    audio_model : AVSeparation
-        An audio-only model.
-    speakers : int or None
-        Voices wanted; None for as many as the model has outputs.
-    match_level : bool
-        As in :class:`FaceLadder`.
-
-    Example
-    -------
-    >>> from types import SimpleNamespace
-    >>> class Model:
-    ...     hparams = SimpleNamespace(
-    ...         num_spks=2, sample_rate=16000, video_fps=25
-    ...     )
-    ...     def separate_batch(self, mix):
-    ...         return torch.stack([mix, -mix], 2)
-    >>> SpeakerLadder(Model())(0, np.ones(640, np.float32)).shape
-    (640, 2)
-    """
-
-    def __init__(self, audio_model, speakers=None, match_level=True):
-        self.num_voices = int(audio_model.hparams.num_spks)
-        if speakers not in (None, self.num_voices):
-            raise ConfigError(
-                f"The audio-only model separates {self.num_voices} voices, "
-                f"not {speakers}; ask for {self.num_voices}, or give a model "
-                f"of {speakers}."
-            )
-        self.audio_model = audio_model
-        _, _, self.samples_per_frame = check_rates(audio_model)
-        self._level = LevelMatch() if match_level else _unchanged
-        self.notes = []
-        self._previous = None
-
-    def __call__(self, first, mix):
-        """Separates a window.
-
-        Arguments
-        ---------
-        first : int
-            Its first sample.
-        mix : np.ndarray
-            The mixture, [t].
-
-        Returns
-        -------
-        np.ndarray
-            float32 [t, N].
-        """
-        sources = self.audio_model.separate_batch(as_batch(mix))
-        voices = self._level(to_array(sources), mix)
-        begin, before = self._previous or (first, voices[:0])
-        before = before[first - begin :]
-        scores = [likeness(voice, voices[: len(before)]) for voice in before.T]
-        voices = voices[:, assign(scores)]
-        self._previous = (first, voices)
-        rungs = (Rung.AUDIO,) * self.num_voices
-        self.notes.append(WindowNote(first, len(mix), rungs))
-        return voices
-
-
-def _unchanged(voices, mixture):
-    return voices
-
-
-def as_batch(mix):
-    """A mixture [t] as a batch [1, t] of float32.
-
-    Arguments
-    ---------
-    mix : np.ndarray
-        [t]
-
-    Returns
-    -------
-    torch.Tensor
-    """
-    return torch.from_numpy(np.ascontiguousarray(mix, np.float32))[None]
-
-
-def to_array(sources):
-    """The voices of a batch of one, as an array.
-
-    Arguments
-    ---------
-    sources : torch.Tensor
-        [1, t, S]
-
-    Returns
-    -------
-    np.ndarray
-        float32 [t, S]
-    """
-    return sources[0].detach().float().cpu().numpy()
+def _to_be_seen(face):
+    return face.mask.mean() >= LEAST_SEEN

@@ -18,6 +18,7 @@ import numpy as np
 
 from avsep_sb.dataio.lips import hold_missing
 from avsep_sb.errors import DataError
+from avsep_sb.inference.trust import unreadable
 from avsep_sb.vision.quality import Quality
 
 #: what lips can be read in; the rest is seen, but says little
@@ -211,7 +212,7 @@ class FaceWindow:
     usable: float
 
 
-def look(faces, person, stays, start, stop, held_frames):
+def look(faces, person, stays, start, stop, held_frames, check=False):
     """Reads a face for one window.
 
     Gaps of up to ``held_frames`` are held and count as seen, as short ones
@@ -230,6 +231,9 @@ def look(faces, person, stays, start, stop, held_frames):
         The window in frames.
     held_frames : int
         Longest gap that is held.
+    check : bool
+        Whether frozen pictures and covered mouths count as missing, see
+        :func:`avsep_sb.inference.trust.unreadable`.
 
     Returns
     -------
@@ -241,11 +245,17 @@ def look(faces, person, stays, start, stop, held_frames):
     seen = codes != Quality.MISSING
     inside = slice(start - low, stop - low)
     mask = seen | _short_gaps(seen, held_frames)
+    mask, seen = mask[inside], seen[inside]
     there = stay_mask(stays, start, stop)
+    rois = np.asarray(faces.rois(person, start, stop))
     usable = np.isin(codes[inside], USABLE) & there
-    rois = hold_missing(faces.rois(person, start, stop), seen[inside])
+    if check:
+        shown = ~unreadable(rois)
+        shown |= _short_gaps(shown, held_frames)
+        mask, seen, usable = mask & shown, seen & shown, usable & shown
+    rois = hold_missing(rois, seen)
     # With no frame at all in the window nothing can be held.
-    mask = mask[inside] & seen[inside].any()
+    mask = mask & seen.any()
     return FaceWindow(rois, mask, float(usable.sum() / max(1, there.sum())))
 
 
