@@ -161,6 +161,9 @@ def main(argv):
     parser.add_argument(
         "--lips-only", action="store_true", help="without a second opinion"
     )
+    parser.add_argument(
+        "--doubt-seen", action="store_true", help="as of FaceLadder"
+    )
     args = parser.parse_args(argv)
     if min(args.limit, args.threads) <= 0 or args.seconds <= 0:
         raise ConfigError("limit, threads and seconds must be above 0.")
@@ -180,7 +183,10 @@ def main(argv):
     report, *csvs = new_files(
         args.out, ["ladder_report.md", *(f"ladder_{s}.csv" for s in stems)]
     )
-    options = {"second_opinion": not args.lips_only}
+    options = {
+        "second_opinion": not args.lips_only,
+        "doubt_seen": args.doubt_seen,
+    }
     lines = []
     for manifest, csv in zip(args.manifests, csvs, strict=True):
         draw, most = mixtures_of(

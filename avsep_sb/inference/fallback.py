@@ -37,7 +37,11 @@ from avsep_sb.inference.rungs import (
     to_array,
     unchanged,
 )
-from avsep_sb.inference.second_opinion import doubtful, fade, trusted_samples
+from avsep_sb.inference.second_opinion import (
+    doubtful,
+    fade,
+    trusted_samples,
+)
 from avsep_sb.inference.silence_gate import silence_gains
 from avsep_sb.inference.speaker_ladder import SpeakerLadder
 from avsep_sb.inference.stays import (
@@ -59,6 +63,9 @@ __all__ = [
 
 #: a face with less of its frames to be seen in a window is not separated by
 LEAST_SEEN = 0.1
+#: where faces have more of it to be seen, and explain nothing of the mixture
+#: throughout, the ear is not believed either
+WELL_SEEN = 0.9
 #: by how many frames lips are tried later or earlier, and the least part of
 #: a window that must be without doubt then
 OFFSETS = (3, -3, 5, -5, 7, -7)
@@ -98,7 +105,11 @@ class FaceLadder:
         is heard.
     second_opinion : bool
         Whether lips are doubted: frozen and covered ones count as missing,
-        and the audio-only model is heard where all faces have lips too.
+        and the audio-only model is heard where lips are seen in part.
+    doubt_seen : bool
+        Whether lips that are seen throughout are doubted too, and tried
+        earlier and later. For recordings of the faces alone: noise, or speech
+        of nobody in sight, would be taken for lips that lie.
 
     Example
     -------
@@ -130,6 +141,7 @@ class FaceLadder:
         silence_db=None,
         match_level=True,
         second_opinion=True,
+        doubt_seen=False,
     ):
         _, fps, self.samples_per_frame = check_rates(model, audio_model)
         if faces.fps != fps:
@@ -151,6 +163,7 @@ class FaceLadder:
         self.second_opinion = (
             second_opinion and match_level and audio_model is not None
         )
+        self.doubt_seen = doubt_seen
         #: frames by which all lips were found to be late
         self.late = 0
         self._tries = 0
@@ -182,7 +195,14 @@ class FaceLadder:
             else:
                 rungs[person] = Rung.AUDIO if self.audio_model else Rung.HELD
         voices = np.zeros((len(mix), self.num_voices), np.float32)
-        if self._all_heard(seen) and all(map(_to_be_seen, seen.values())):
+        doubted = self.doubt_seen or any(
+            face.usable < WELL_SEEN for face in seen.values()
+        )
+        if (
+            doubted
+            and self._all_heard(seen)
+            and all(map(_to_be_seen, seen.values()))
+        ):
             self._by_both(voices, first, mix, seen, rungs)
         else:
             self._by_lips(voices, mix, seen, rungs)
@@ -241,13 +261,14 @@ class FaceLadder:
             return found, doubtful(found, opinions, mix, size)
 
         found, doubt = by_lips(seen)
-        readable = all(
-            face.usable >= self.least_usable for face in seen.values()
-        )
-        if doubt.all() and readable and self._tries < MOST_TRIES:
+        usable = min(face.usable for face in seen.values())
+        if doubt.all() and usable >= WELL_SEEN:
             found, doubt = self._earlier_or_later(
                 first, opinions, by_lips, (found, doubt)
             )
+            # Else noise, or speech of nobody in sight, is the likely reason,
+            # and of that the ear knows less than lips.
+            doubt = doubt & ~doubt.all()
         trusted = trusted_samples(doubt, size, len(mix))
         scores = []
         for person, voice in zip(people, found.T, strict=True):
@@ -269,6 +290,8 @@ class FaceLadder:
         Where none agrees with the ear, the voices that tell best which of the
         ear's voices is whose.
         """
+        if self._tries >= MOST_TRIES:
+            return best
         start = first // self.samples_per_frame
         stop = start - (-len(opinions) // self.samples_per_frame)
         tried = [best]

@@ -74,7 +74,23 @@ def check_rates(*models):
 
 
 def unchanged(voices, mixture):
-    """Leaves voices as loud as they are, in place of ``LevelMatch``."""
+    """Leaves voices as loud as they are, in place of ``LevelMatch``.
+
+    Arguments
+    ---------
+    voices, mixture : np.ndarray
+        [t, P] and [t].
+
+    Returns
+    -------
+    np.ndarray
+        The voices.
+
+    Example
+    -------
+    >>> unchanged([1.0], [2.0])
+    [1.0]
+    """
     return voices
 
 
