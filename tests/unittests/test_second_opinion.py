@@ -45,7 +45,8 @@ def test_lips_that_lie_are_overruled():
             Misled(),
             ArrayFaces(rois),
             FakeSoundModel(),
-            doubt_seen=believed,
+            second_opinion=believed,
+            doubt_seen=True,
         )
         voices, _, _ = run(over_time, voices_in.sum(1))
         errors.append(np.square(voices - voices_in)[FRAME * 64 : FRAME * 76])
