@@ -186,6 +186,8 @@ def main(argv):
     options = {
         "second_opinion": not args.lips_only,
         "doubt_seen": args.doubt_seen,
+        # As the audio-only model is told by its number of outputs.
+        "all_in_view": True,
     }
     lines = []
     for manifest, csv in zip(args.manifests, csvs, strict=True):

@@ -94,7 +94,10 @@ def run(args):
     separator = load_separator(args.source)
     utterances = draw_utterances(args.seed)
     options = VideoOptions(
-        window_seconds=WINDOW_SECONDS, overwrite=args.overwrite
+        window_seconds=WINDOW_SECONDS,
+        overwrite=args.overwrite,
+        # The scene is of two speakers, and of nothing else.
+        all_in_view=True,
     )
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

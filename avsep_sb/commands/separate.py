@@ -75,6 +75,12 @@ def add_arguments(parser):
         help="length of the windows that are separated (default: 4)",
     )
     add(
+        "--all-in-view",
+        action="store_true",
+        help="nothing is to be heard but the faces in view (no noise, nobody "
+        "else): their voices are cleaner, and nothing is left as residual",
+    )
+    add(
         "--fix-sync",
         action="store_true",
         help="put lips right that are more than 80 ms off the sound",
@@ -195,6 +201,7 @@ def make_options(args, separator, audio_separator):
         speakers=args.speakers,
         window_seconds=args.chunk or WINDOW_SECONDS,
         fix_sync=args.fix_sync,
+        all_in_view=args.all_in_view,
         videos=not args.no_video,
         overwrite=args.overwrite,
         model=names[0],

@@ -110,6 +110,9 @@ class FaceLadder:
         Whether lips that are seen throughout are doubted too, and tried
         earlier and later. For recordings of the faces alone: noise, or speech
         of nobody in sight, would be taken for lips that lie.
+    all_in_view : bool
+        Whether all there is to be heard is said by the faces in sight: their
+        voices then add up to the mixture, and nothing is left over.
 
     Example
     -------
@@ -142,6 +145,7 @@ class FaceLadder:
         match_level=True,
         second_opinion=True,
         doubt_seen=False,
+        all_in_view=False,
     ):
         _, fps, self.samples_per_frame = check_rates(model, audio_model)
         if faces.fps != fps:
@@ -164,6 +168,7 @@ class FaceLadder:
             second_opinion and match_level and audio_model is not None
         )
         self.doubt_seen = doubt_seen
+        self.all_in_view = all_in_view
         #: frames by which all lips were found to be late
         self.late = 0
         self._tries = 0
@@ -331,6 +336,11 @@ class FaceLadder:
         options = {}
         if not mask.all():
             options["lips_mask"] = torch.from_numpy(mask)
+        if self.all_in_view and len(people) == len(seen):
+            options["consistent"] = True
+        elif "mixture_consistency" in getattr(self.model, "mods", ()):
+            # What no face says is for the residual.
+            options["consistent"] = False
         sources = self.model.separate_batch(
             as_batch(mix), torch.from_numpy(lips), **options
         )

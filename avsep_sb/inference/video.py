@@ -52,6 +52,9 @@ class VideoOptions:
         A voice more than so many dB below the mixture becomes silence (see
         :func:`avsep_sb.inference.silence_gate.silence_gains`); None leaves
         it as it is.
+    all_in_view : bool
+        Whether all there is to be heard is said by the faces in sight, so
+        that their voices add up to the sound.
     overwrite : bool
         Whether an earlier result may be replaced.
     model, audio_model : str or None
@@ -73,6 +76,7 @@ class VideoOptions:
     fix_sync: bool = False
     videos: bool = True
     silence_db: float | None = 20.0
+    all_in_view: bool = False
     overwrite: bool = False
     model: str | None = None
     audio_model: str | None = None
@@ -288,6 +292,7 @@ class _Work:
             options.speakers,
             options.window_seconds,
             silence_db=options.silence_db,
+            all_in_view=options.all_in_view,
         )
         seconds = self.source.seconds
         if seconds is None and faces is not None:

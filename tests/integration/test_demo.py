@@ -37,7 +37,7 @@ class Knowing:
         voices = [torch.tensor(u.audio) for u in draw_utterances(seed)]
         self.voices = voices[::-1] if swap else voices
 
-    def separate_batch(self, mix, lips, lips_mask=None):
+    def separate_batch(self, mix, lips, lips_mask=None, consistent=None):
         out = torch.zeros(1, mix.shape[1], lips.shape[1])
         for face, voice in enumerate(self.voices):
             end = min(len(voice), mix.shape[1])

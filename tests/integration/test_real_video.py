@@ -26,7 +26,7 @@ CLIPS = ("brbk7n.mpg", "swiz3n.mpg")
 class PlaceSeparator(SharedMixture):
     """Gives the left face a quarter of the mixture, the right one the rest."""
 
-    def separate_batch(self, mix, lips, lips_mask=None):
+    def separate_batch(self, mix, lips, lips_mask=None, consistent=None):
         assert lips.shape[1] == 2
         return mix[:, :, None] * torch.tensor([0.25, 0.75])
 

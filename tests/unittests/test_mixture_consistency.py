@@ -1,10 +1,15 @@
 """Voices that add up to their mixture: what is shared, and among whom."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 import torch
 
 from avsep_sb.inference.folder import write_pretrained_folder, yaml_object
+from avsep_sb.inference.over_time import OverTime
 from avsep_sb.inference.separation import AVSeparation
+from avsep_sb.inference.stays import ArrayFaces
 from avsep_sb.lobes.iianet import IIANet
 from avsep_sb.lobes.mixture_consistency import MixtureConsistency
 from avsep_sb.measures import si_snr
@@ -103,3 +108,29 @@ def test_a_pretrained_folder_keeps_it_and_callers_may_refuse(tmp_path):
     consistent = model.separate_batch(mix)
     assert torch.allclose(consistent.sum(-1), mix, atol=1e-4)
     assert not torch.allclose(raw.sum(-1), mix, atol=1e-2)
+
+
+class HearsHalf:
+    """Two voices of a quarter of the mixture each, or of half of it."""
+
+    sees = True
+    hparams = SimpleNamespace(sample_rate=16000, video_fps=25)
+    mods = {"mixture_consistency": None}
+
+    def separate_batch(self, mix, lips, lips_mask=None, consistent=None):
+        share = 0.25 if consistent is False else 0.5
+        return share * torch.stack([mix] * lips.shape[1], 2)
+
+
+def residual(stays=None, **options):
+    faces = ArrayFaces(np.zeros((2, 50, 96, 96), np.uint8), stays=stays)
+    sound = np.ones(32000, np.float32)
+    over_time = OverTime(
+        HearsHalf(), faces, match_level=False, overlap=0, **options
+    )
+    return np.concatenate([b.residual for b in over_time.separate(sound)])
+
+
+def test_a_residual_is_kept_unless_all_are_in_view():
+    assert np.allclose(residual(), 0.5)
+    assert np.allclose(residual(all_in_view=True), 0.0)

@@ -18,9 +18,7 @@ COUNTS = {"num_train": 8, "num_valid": 4, "num_test": 4, "utts_per_speaker": 2}
 NOISE = {"noise_db": [-6, 3], "num_noises": 5, "noise_seconds": 3}
 
 
-def fake_generate(
-    root, utts_per_speaker, seed, workers, train_speakers=None
-):
+def fake_generate(root, utts_per_speaker, seed, workers, train_speakers=None):
     """Writes a corpus of the real layout, without a synthesizer."""
     rows = []
     for k, split in enumerate(("train", "valid", "test")):

@@ -27,7 +27,7 @@ from tests.utils.fake_models import (
 class Misled(FakeFaceModel):
     """Gives both faces the whole mixture where pixels are odd."""
 
-    def separate_batch(self, mix, lips, lips_mask=None):
+    def separate_batch(self, mix, lips, lips_mask=None, consistent=None):
         voices = super().separate_batch(mix, lips)
         odd = lips[0].float().mean((0, 2, 3)) > 240
         odd = odd.repeat_interleave(FRAME)[: mix.shape[1], None]
@@ -57,7 +57,7 @@ def test_lips_that_lie_are_overruled():
 class Timed(FakeFaceModel):
     """Right where the first frame is a multiple of 40 grey levels."""
 
-    def separate_batch(self, mix, lips, lips_mask=None):
+    def separate_batch(self, mix, lips, lips_mask=None, consistent=None):
         right = bands(mix[0].numpy())
         if int(lips[0, 0, 8, 0, 0]) % 40 != 8:
             right = [mix[0].numpy() / 2] * 2

@@ -18,7 +18,7 @@ class FakeFaceModel:
     def __init__(self):
         self.calls = []
 
-    def separate_batch(self, mix, lips, lips_mask=None):
+    def separate_batch(self, mix, lips, lips_mask=None, consistent=None):
         self.calls.append((lips.numpy(), lips_mask))
         low, high = bands(mix[0].numpy())
         bright = lips[0].float().mean((1, 2, 3)) > 100

@@ -11,7 +11,7 @@ class SharedMixture:
     sees = True
     hparams = SimpleNamespace(sample_rate=16000, video_fps=25, num_spks=2)
 
-    def separate_batch(self, mix, lips, lips_mask=None):
+    def separate_batch(self, mix, lips, lips_mask=None, consistent=None):
         """Shares [B, T] among S faces."""
         assert lips.dtype == torch.uint8 and lips.shape[-2:] == (96, 96)
         assert 0 <= lips.shape[2] * 640 - mix.shape[1] < 640
