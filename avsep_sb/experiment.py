@@ -165,7 +165,8 @@ def load_separator_weights(hparams):
     ---------
     hparams : dict
         With ``modules`` and, if wanted, ``separator_weights``: the
-        ``separator.ckpt`` of a run or of a pretrained folder; and
+        ``separator.ckpt`` of a run or of a pretrained folder;
+        ``new_parts``, names of submodules which it may lack; and
         ``mask_scale``, which the last convolution before the mask is
         multiplied by. SI-SNR leaves the level of the voices free, and a
         stage that goes on with SNR would spend its first epoch on it.
@@ -176,7 +177,7 @@ def load_separator_weights(hparams):
     from avsep_sb.inference.load import strict_load
 
     separator = hparams["modules"]["separator"]
-    strict_load(separator, path)
+    strict_load(separator, path, new_parts=hparams.get("new_parts", ()))
     scale = hparams.get("mask_scale", 1.0)
     if scale != 1.0:
         if not hasattr(separator, "mask_conv"):

@@ -39,7 +39,13 @@ def _mean_over_audible(value, target, lengths):
 
 
 def fixed_order(
-    estimate, target, lengths=None, measure=si_snr, silent=None, mix=None
+    estimate,
+    target,
+    lengths=None,
+    measure=si_snr,
+    silent=None,
+    mix=None,
+    pauses=None,
 ):
     """Loss when source i belongs to target i, as with one face per voice.
 
@@ -59,7 +65,10 @@ def fixed_order(
         asked of those sources. It needs a ``measure`` that knows levels, so
         not :func:`si_snr`; ``ConfigError`` says so.
     mix : torch.Tensor
-        Mixtures, [B, T]; needed by ``silent`` alone.
+        Mixtures, [B, T]; needed by ``silent`` and ``pauses`` alone.
+    pauses : callable, optional
+        What to maximise besides where a voice pauses, in dB, such as
+        :func:`avsep_sb.silent_loss.quiet_pauses`; needs ``silent``.
 
     Returns
     -------
@@ -78,10 +87,19 @@ def fixed_order(
     """
     value = measure(estimate, target, lengths)
     if silent is None:
+        if pauses is not None:
+            raise ConfigError(
+                "the loss of pauses goes with one of silent targets: give "
+                "silent too, such as avsep_sb.silent_loss.zero_reference."
+            )
         return -_mean_over_audible(value, target, lengths), estimate
     check_measure(measure)
     quiet, is_silent = silent(estimate, target, mix, lengths)
-    return -torch.where(is_silent, quiet, value).mean(1), estimate
+    value = torch.where(is_silent, quiet, value)
+    if pauses is not None:
+        pausing = pauses(estimate, target, mix, lengths)
+        value = value + torch.where(is_silent, 0.0, pausing)
+    return -value.mean(1), estimate
 
 
 @functools.cache

@@ -18,9 +18,12 @@ Authors
 import functools
 
 import torch
+from torch.nn import functional as F
 
 from avsep_sb.errors import ConfigError
 from avsep_sb.measures import audible, level_db, si_snr
+
+_FRAME_S = 0.025
 
 
 def zero_reference(
@@ -85,6 +88,101 @@ def zero_reference(
         silent = below | ~audible(target, lengths)
     value = level_db(estimate - target, mix, lengths, floor_db)
     return -weight * value, silent
+
+
+def quiet_pauses(
+    estimate,
+    target,
+    mix,
+    lengths=None,
+    sample_rate=16000,
+    range_db=40.0,
+    shortest_s=0.2,
+    floor_db=-40.0,
+    weight=0.2,
+):
+    """How far below the mixture an output lies in the pauses of its voice.
+
+    What leaks into a pause hardly changes the SNR of the whole, and is what a
+    listener hears. A pause is a run of frames of 25 ms that are far below the
+    loudest frame of the target, less a frame at both ends, as in
+    :func:`avsep_sb.silent_spans.silent_spans`.
+
+    Arguments
+    ---------
+    estimate : torch.Tensor
+        Estimated sources, [B, T, S].
+    target : torch.Tensor
+        Target sources, [B, T, S].
+    mix : torch.Tensor
+        Mixtures, [B, T].
+    lengths : torch.Tensor
+        Valid part of each item relative to T, [B]; None for all of it.
+    sample_rate : int
+        In Hz.
+    range_db : float
+        Below the loudest frame of a voice by this much, it pauses, in dB.
+    shortest_s : float
+        Shorter pauses do not count, in seconds.
+    floor_db : float
+        Below the mixture by this much nothing more is asked, in dB.
+    weight : float
+        A voice with pauses is worth up to ``-floor_db * weight`` more.
+
+    Returns
+    -------
+    torch.Tensor
+        dB per item and source (higher is better), [B, S]; 0 without a
+        gradient where the voice does not pause or nothing is heard in its
+        pauses.
+
+    Example
+    -------
+    >>> mix, target = torch.randn(1, 16000), torch.ones(1, 16000, 1)
+    >>> target[:, 8000:] = 0
+    >>> estimate = torch.cat([mix[:, :8000], 0.1 * mix[:, 8000:]], 1)
+    >>> quiet_pauses(estimate[..., None], target, mix, weight=1).round().item()
+    20.0
+    """
+    if not 0.0 < weight < float("inf"):
+        raise ConfigError(f"weight is {weight} but must be above 0.")
+    spans = _pauses(target, lengths, sample_rate, range_db, shortest_s)
+    heard = mix.unsqueeze(-1).float()
+    left = (estimate.float() * spans).square().sum(1)
+    base = (heard * spans).square().sum(1)
+    # A pause of everybody says nothing about leaks.
+    loud = heard.square().sum(1) * 1e-4
+    counts = base > loud.clamp(min=1e-10)
+    ratio = left / torch.where(counts, base, 1.0)
+    value = 10.0 * torch.log10(ratio + 10.0 ** (floor_db / 10.0))
+    return -weight * torch.where(counts, value, 0.0)
+
+
+@torch.no_grad()
+def _pauses(target, lengths, sample_rate, range_db, shortest_s):
+    """1 in the pauses of each target, [B, T, S] float32."""
+    num_samples = target.shape[1]
+    size = max(1, round(_FRAME_S * sample_rate))
+    least = max(3, round(shortest_s / _FRAME_S))
+    wave = target.float().transpose(1, 2)
+    power = F.pad(wave.square(), (0, -num_samples % size))
+    power = power.unflatten(-1, (-1, size)).mean(-1)
+    quiet = power <= power.amax(-1, keepdim=True) * 10 ** (-range_db / 10)
+    quiet = quiet.float()
+    if quiet.shape[-1] < least:
+        return torch.zeros_like(target, dtype=torch.float32)
+    # Opening: what is left are the runs of at least that many frames.
+    begins = -F.max_pool1d(-quiet, least, 1)
+    runs = F.max_pool1d(F.pad(begins, (least - 1, least - 1)), least, 1)
+    # Codecs smear over the ends that adjoin speech.
+    runs = -F.max_pool1d(F.pad(-runs, (1, 1), value=-1.0), 3, 1)
+    spans = runs.repeat_interleave(size, -1)[..., :num_samples]
+    spans = spans.transpose(1, 2)
+    if lengths is None:
+        return spans
+    place = torch.arange(num_samples, device=target.device)
+    valid = place < (lengths * num_samples).round()[:, None]
+    return spans * valid[..., None]
 
 
 def check_measure(measure):

@@ -24,8 +24,10 @@ READ_BY_CODE = frozenset(
     test_metrics loss_threshold training_signal_len valid_signal_len
     dynamic_mixing mix_gain_db same_voice_ratio random_crop horizontal_flip
     noise_folder noise_snr_db noise_probability visual_augment
-    silent_target_prob silent_moving_prob offscreen_voice_prob
+    silent_target_prob silent_moving_prob silent_pausing_prob
+    offscreen_voice_prob
     crop_size use_lips frontend_weights separator_weights mask_scale
+    new_parts
     window_frames dataloader_opts
     valid_dataloader_opts modules loss optimizer lr_scheduler epoch_counter
     checkpointer train_logger visual_frontend separator lr_scheduler_loss

@@ -245,7 +245,13 @@ class ItemReader:
         if silence is None:
             return mix_sources(np.stack(waves, axis=1), rms, level_db)
         if silence.silent is not None:
-            waves[silence.silent] = np.zeros_like(waves[silence.silent])
+            frames = -(-len(waves[0]) // self.samples_per_frame)
+            first, stop = silence.span(frames) or (0, frames)
+            span = slice(
+                first * self.samples_per_frame, stop * self.samples_per_frame
+            )
+            waves[silence.silent] = waves[silence.silent].copy()
+            waves[silence.silent][span] = 0.0
         unseen = silence.offscreen
         if unseen is not None:
             count = num_samples(unseen.wav, self.sample_rate)
@@ -283,7 +289,8 @@ class ItemReader:
             passage = None
             if not silence.moves:
                 passage = self._passage(sources[silence.silent].wav)
-            rest = Rest(silence.silent, passage, silence.rng.random())
+            span = silence.span(windows[0][3] - windows[0][2])
+            rest = Rest(silence.silent, passage, silence.rng.random(), span)
         if self.mouths.augment is not None:
             visual_rng = item_rng(
                 self.seed, self.epoch.get(), utt_id, _VISUAL_STREAM

@@ -16,11 +16,13 @@ from avsep_sb.errors import DataError
 
 class Rest(NamedTuple):
     """A silent face: its index, (first, after the last) frame of its pause,
-    or None if its mouth moves, and the phase from 0 to 1."""
+    or None if its mouth moves, the phase from 0 to 1, and which frames of the
+    item are silent (first, after the last), None for all."""
 
     face: int
     passage: tuple | None = None
     phase: float = 0.0
+    span: tuple | None = None
 
 
 class Mouths:
@@ -97,11 +99,14 @@ class Mouths:
             )
         cut = []
         for k, (frames, window) in enumerate(zip(lips, windows, strict=True)):
+            whole = frames
+            frames = _window(frames, *window, faces[k].lead if faces else 0)
             if rest is not None and rest.face == k and rest.passage is not None:
-                count = window[1] - window[0]
-                frames = resting_frames(frames, rest.passage, count, rest.phase)
-            else:
-                frames = _window(frames, *window, faces[k].lead if faces else 0)
+                first, stop = rest.span or (0, len(frames))
+                still = resting_frames(
+                    whole, rest.passage, stop - first, rest.phase
+                )
+                frames = np.concatenate([frames[:first], still, frames[stop:]])
             frames = crop_flip(
                 frames,
                 self.crop_size,

@@ -100,7 +100,8 @@ def make_datasets(hparams):
         for faces as videos have them ``visual_augment`` (an object,
         :class:`avsep_sb.dataio.visual_augment.VisualAugment`), and for
         silence in dynamic mixing (:mod:`avsep_sb.dataio.silence`)
-        ``silent_target_prob``, ``silent_moving_prob`` and
+        ``silent_target_prob``, ``silent_moving_prob``,
+        ``silent_pausing_prob`` and
         ``offscreen_voice_prob`` (0; the mixture is then more than its sources,
         and the loss needs ``silent``). All of it is for training items alone.
 

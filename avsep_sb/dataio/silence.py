@@ -3,7 +3,9 @@
 A *silent target* is a face whose voice is not in the mixture: its target is
 digital silence. Its mouth rests (a pause of the same recording, played to and
 fro), or, for a share of them, moves to speech that nobody hears, as in a
-muted or dubbed video. Then only sound and lips together tell.
+muted or dubbed video. Then only sound and lips together tell. Some of them
+only *pause*: they are silent for a part of the item, where their target is
+digital silence.
 
 An *off-screen voice* is in the mixture, but its face is not among the faces
 and it is no target: it belongs to the residual, which is the mixture less all
@@ -27,6 +29,8 @@ _STREAM = 2
 _MARGIN = 3
 # A shorter pause is no rest, only a closure between two sounds.
 _SHORTEST = 3
+# How much of an item a pause takes.
+_PAUSE = (0.3, 0.7)
 _RANGE_DB = 30.0
 
 
@@ -43,6 +47,27 @@ class SilenceDraw(NamedTuple):
     level_db: float
     #: for further choices about these two
     rng: np.random.Generator
+    #: the part in which the silent target is silent, from 0 to 1 each; None
+    #: for all of it
+    pause: tuple | None = None
+
+    def span(self, frames):
+        """Which frames of an item are silent.
+
+        Arguments
+        ---------
+        frames : int
+            Frames of the item.
+
+        Returns
+        -------
+        (int, int) or None
+            The first and the one after the last; None for all of them.
+        """
+        if self.pause is None:
+            return None
+        first = round(self.pause[0] * frames)
+        return first, max(first + 1, round(self.pause[1] * frames))
 
 
 class SilentTargets:
@@ -60,6 +85,8 @@ class SilentTargets:
         Probability that a mixture has an off-screen voice: of a speaker who
         is none of those with a face, at a level as theirs. A mixture whose
         only target is silent always has one.
+    pausing_prob : float
+        Share of the silent targets that speak for a part of the item.
 
     Example
     -------
@@ -78,9 +105,15 @@ class SilentTargets:
     """
 
     def __init__(
-        self, mixer, silent_prob=0.0, moving_prob=0.0, offscreen_prob=0.0
+        self,
+        mixer,
+        silent_prob=0.0,
+        moving_prob=0.0,
+        offscreen_prob=0.0,
+        pausing_prob=0.0,
     ):
         self.mixer = mixer
+        self.pausing_prob = check_share("silent_pausing_prob", pausing_prob)
         self.silent_prob = check_share("silent_target_prob", silent_prob)
         self.moving_prob = check_share("silent_moving_prob", moving_prob)
         self.offscreen_prob = check_share(
@@ -123,7 +156,14 @@ class SilentTargets:
         ):
             offscreen = self.mixer.other_voice(rng, sources)
         moves = silent is not None and moves < self.moving_prob
-        return SilenceDraw(silent, bool(moves), offscreen, level_db, rng)
+        pause = None
+        # Nothing is drawn where the key is off: items stay what they were.
+        if silent is not None and self.pausing_prob > 0:
+            share, where = rng.uniform(*_PAUSE), rng.random()
+            if rng.random() < self.pausing_prob:
+                first = float(where * (1 - share))
+                pause = first, first + float(share)
+        return SilenceDraw(silent, bool(moves), offscreen, level_db, rng, pause)
 
 
 def make_silence(hparams, mixer):
@@ -132,8 +172,8 @@ def make_silence(hparams, mixer):
     Arguments
     ---------
     hparams : dict
-        ``silent_target_prob``, ``silent_moving_prob`` and
-        ``offscreen_voice_prob``, each 0 if absent.
+        ``silent_target_prob``, ``silent_moving_prob``,
+        ``offscreen_voice_prob`` and ``silent_pausing_prob``, each 0 if absent.
     mixer : Mixer or None
         Draws the mixtures.
 
@@ -150,7 +190,12 @@ def make_silence(hparams, mixer):
     avsep_sb.errors.ConfigError: silent_target_prob changes dynamic mixtures: \
 set dynamic_mixing: True, or the key to null.
     """
-    keys = ("silent_target_prob", "silent_moving_prob", "offscreen_voice_prob")
+    keys = (
+        "silent_target_prob",
+        "silent_moving_prob",
+        "offscreen_voice_prob",
+        "silent_pausing_prob",
+    )
     shares = {key: check_share(key, hparams.get(key)) for key in keys}
     asked = [key for key in keys if shares[key] > 0]
     if not asked:
@@ -160,9 +205,11 @@ set dynamic_mixing: True, or the key to null.
             f"{asked[0]} changes dynamic mixtures: set dynamic_mixing: True, "
             "or the key to null."
         )
-    if asked == ["silent_moving_prob"]:
+    shared = ("silent_moving_prob", "silent_pausing_prob")
+    if asked[0] in shared or (asked[-1] in shared and asked[0] != keys[0]):
+        name = next(key for key in asked if key in shared)
         raise ConfigError(
-            "silent_moving_prob is a share of the silent targets: set "
+            f"{name} is a share of the silent targets: set "
             "silent_target_prob too."
         )
     return SilentTargets(mixer, *(shares[key] for key in keys))

@@ -69,7 +69,7 @@ def read_state(path):
     return state
 
 
-def strict_load(module, path, device=None):
+def strict_load(module, path, device=None, new_parts=()):
     """Fills a module from a file that must fit it exactly.
 
     It is the ``custom_hooks`` of our pretrained folders.
@@ -82,6 +82,8 @@ def strict_load(module, path, device=None):
         File of its ``state_dict``.
     device : str, optional
         Not needed: values are copied to wherever the module is.
+    new_parts : list of str
+        Submodules that the file may lack: they keep the values they have.
 
     Example
     -------
@@ -97,6 +99,9 @@ bias.
     del device
     state = read_state(path)
     own = module.state_dict()
+    for name in own.keys() - state.keys():
+        if name.startswith(tuple(f"{part}." for part in new_parts)):
+            state[name] = own[name]
     problems = []
     for text, names in (
         ("missing", own.keys() - state.keys()),

@@ -12,6 +12,7 @@ Authors
 import torch
 from torch import nn
 
+from avsep_sb.lobes.cross_face import CrossFace
 from avsep_sb.lobes.iianet_blocks import BottomUp, RecurrentGate
 from avsep_sb.lobes.iianet_inter import (
     CrossModalFusion,
@@ -31,10 +32,10 @@ VIDEO_KERNEL = 3
 class IIANet(nn.Module):
     """Separates the voice of each face from a mixture.
 
-    Every face is handled by itself: its lips and the mixture go through
-    ``num_av_cycles`` audio-visual and ``num_audio_cycles`` audio-only cycles
-    (N_F and N_S in the paper) with shared weights, which end in a mask on the
-    encoded mixture.
+    Every face is handled by itself (unless ``cross_face``): its lips and the
+    mixture go through ``num_av_cycles`` audio-visual and ``num_audio_cycles``
+    audio-only cycles (N_F and N_S in the paper) with shared weights, which end
+    in a mask on the encoded mixture.
 
     Arguments
     ---------
@@ -87,6 +88,12 @@ class IIANet(nn.Module):
         "learned" filters as in the paper, or "spectral": masks on spectra of
         ``kernel_size`` samples, for models that a CPU can train; then
         ``num_filters`` has no say.
+    cross_face : int, optional
+        Channels of what the faces of a mixture tell each other after every
+        cycle (:class:`avsep_sb.lobes.cross_face.CrossFace`); none of it if
+        not given, as in the paper.
+    solo_prob : float
+        With ``cross_face``: share of the training batches without it.
 
     Example
     -------
@@ -121,6 +128,8 @@ class IIANet(nn.Module):
         dropout=0.1,
         drop_path=0.1,
         codec="learned",
+        cross_face=None,
+        solo_prob=0.0,
     ):
         super().__init__()
         options = resolve_options(
@@ -194,9 +203,11 @@ class IIANet(nn.Module):
         self.audio_gate = (
             RecurrentGate(out_channels, nn.PReLU()) if self.residual else None
         )
-        self.middle = self.bottom = None
+        self.middle = self.bottom = self.cross_face = None
         if audio_only:
             return
+        if cross_face is not None:
+            self.cross_face = CrossFace(out_channels, cross_face, solo_prob)
         self.visual_projection = nn.Conv1d(
             vpre_channels, vin_channels, 3, padding=1
         )
@@ -242,20 +253,20 @@ class IIANet(nn.Module):
         num_batch, num_samples = mix.shape
         encoded = self.codec.encode(mix)
         audio = self.bottleneck(self.encoder_norm(self.codec.features(encoded)))
-        video = None
+        video, faces = None, 1
         if not self.audio_only:
             video = self._embed(visual, visual_mask, num_batch)
             # The mixture is encoded once; from here on one item is one face.
             faces = video.shape[0] // num_batch
             audio = audio.repeat_interleave(faces, 0)
-        audio = self.separate(audio, video)
+        audio = self.separate(audio, video, faces)
         mask = torch.relu(self.mask_conv(self.mask_act(audio)))
         shape = (self.codec.num_features, encoded.shape[-1])
         mask = mask.reshape(num_batch, -1, *shape)
         waves = self.codec.decode(self.codec.mask(encoded, mask), num_samples)
         return waves.transpose(1, 2)
 
-    def separate(self, audio, video=None):
+    def separate(self, audio, video=None, faces=1):
         """Run all cycles.
 
         Arguments
@@ -264,6 +275,9 @@ class IIANet(nn.Module):
             [N, out_channels, L]
         video : torch.Tensor, optional
             [N, vin_channels, Tv]; required unless the model is audio-only.
+        faces : int
+            Faces of each mixture, one after the other in N; only
+            ``cross_face`` looks at it.
 
         Returns
         -------
@@ -271,6 +285,7 @@ class IIANet(nn.Module):
             [N, out_channels, L]
         """
         first_audio, first_video = audio, video
+        solo = self.cross_face is not None and self.cross_face.draw_solo()
         for cycle in range(self.num_cycles):
             with_video = cycle < self.num_av_cycles
             if cycle > 0 and self.residual:
@@ -282,6 +297,8 @@ class IIANet(nn.Module):
                 audio, video = self._av_cycle(audio, video, last)
             else:
                 audio = self._audio_cycle(audio)
+            if self.cross_face is not None:
+                audio = self.cross_face(audio, faces, solo)
         return audio
 
     def _audio_cycle(self, audio):
