@@ -30,8 +30,21 @@ _MAX_COLUMNS = 1500
 _COLOURS = {"train": "#0072B2", "valid": "#D55E00", "test": "#009E73"}
 
 
-def _save(figure, out_png):
-    """Writes a PNG under a temporary name, then puts it in its place."""
+def save_figure(figure, out_png):
+    """Writes a PNG under a temporary name, then puts it in its place.
+
+    Arguments
+    ---------
+    figure : matplotlib.figure.Figure
+        What to write.
+    out_png : str or pathlib.Path
+        The file; its folder is made.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+    """
     out_png = Path(out_png)
     out_png.parent.mkdir(parents=True, exist_ok=True)
     partial = out_png.with_name(out_png.name + ".partial")
@@ -161,7 +174,7 @@ def training_curves(train_log_path, out_png):
             panel.legend()
     panels[-1].set_xlabel("epoch")
     panels[-1].xaxis.get_major_locator().set_params(integer=True)
-    return _save(figure, out_png)
+    return save_figure(figure, out_png)
 
 
 def _spectrogram(signal, sample_rate):
@@ -262,7 +275,7 @@ def separation_figure(mix, estimates, targets, sample_rate, out_png):
         if targets is not None:
             row.append((f"voice {k + 1}, target", targets[:, k]))
         rows.append(row)
-    return _save(_draw_grid(rows, sample_rate), out_png)
+    return save_figure(_draw_grid(rows, sample_rate), out_png)
 
 
 def _draw_grid(rows, sample_rate):

@@ -7,7 +7,7 @@ Authors
 from pathlib import Path
 
 from avsep_sb.errors import DataError
-from avsep_sb.figures import _save as save_figure
+from avsep_sb.figures import save_figure
 from avsep_sb.inference.activity import speech_of_all
 from avsep_sb.inference.overview_sheet import COLUMNS, OverviewSheet
 from avsep_sb.inference.pooled_spectrogram import PooledSpectrogram

@@ -235,7 +235,7 @@ def warn_of_offset(name, estimate):
         return False
     logger.warning(
         "%s: the lips are %.0f ms %s than the sound (confidence %.2f); "
-        "separate with the offset corrected",
+        "separate again with --fix-sync (fix_sync=True) to take that out",
         name,
         abs(estimate.ms),
         "later" if estimate.ms > 0 else "earlier",
