@@ -49,9 +49,9 @@ def test_log_is_read_as_speechbrain_writes_it(log):
 
 def test_curves_are_drawn(log, tmp_path, monkeypatch):
     drawn = {}
-    save = figures._save
+    save = figures.save_figure
     monkeypatch.setattr(
-        figures, "_save", lambda f, p: drawn.update(figure=f) or save(f, p)
+        figures, "save_figure", lambda f, p: drawn.update(figure=f) or save(f, p)
     )
     png = figures.training_curves(log, tmp_path / "new" / "curves.png")
     assert imread(png)[..., :3].std() > 0.01
@@ -85,9 +85,9 @@ def test_separation_figure(tmp_path, monkeypatch, given):
     target = voices()
     estimate = target + 0.1 * target[:, ::-1]
     drawn = {}
-    save = figures._save
+    save = figures.save_figure
     monkeypatch.setattr(
-        figures, "_save", lambda f, p: drawn.update(figure=f) or save(f, p)
+        figures, "save_figure", lambda f, p: drawn.update(figure=f) or save(f, p)
     )
     png = figures.separation_figure(
         torch.from_numpy(target.sum(1)),
