@@ -21,6 +21,8 @@ from avsep_sb.lobes.iianet_inter import (
 )
 from avsep_sb.lobes.iianet_options import resolve_options
 from avsep_sb.lobes.iianet_topdown import PlainTopDown, TopDown
+from avsep_sb.lobes.iianet_unused import freeze_unused
+from avsep_sb.lobes.iianet_visual import check_lips
 from avsep_sb.lobes.iianet_wave import WaveCodec
 from avsep_sb.lobes.norms import GlobalLayerNorm
 from avsep_sb.lobes.spectral_codec import SpectralCodec
@@ -224,7 +226,7 @@ class IIANet(nn.Module):
             )
         if options.inter_bottom:
             self.bottom = CrossModalFusion(out_channels, vin_channels)
-        self._freeze_unused()
+        freeze_unused(self)
 
     def forward(self, mix, visual=None, visual_mask=None):
         """Separate a batch of mixtures.
@@ -336,57 +338,11 @@ class IIANet(nn.Module):
 
     def _embed(self, visual, visual_mask, num_batch):
         """Check the lips and project them: [B*S, vin_channels, Tv]."""
-        if visual is None:
-            raise ValueError(
-                "This model needs the visual embedding of each face; to "
-                "separate without lips, use the audio-only form."
-            )
-        shape = tuple(visual.shape)
-        if (
-            len(shape) != 4
-            or 0 in shape
-            or shape[0] != num_batch
-            or shape[3] != self.vpre_channels
-        ):
-            raise ValueError(
-                "The visual embedding must be [batch, faces, frames, "
-                f"{self.vpre_channels}] for {num_batch} mixtures, but has "
-                f"shape {shape}."
-            )
-        if self.num_sources > 1 and shape[1] > 1:
-            raise ValueError(
-                f"A model with {self.num_sources} outputs per face takes one "
-                f"face per mixture, but {shape[1]} were given."
-            )
-        if visual_mask is not None:
-            if tuple(visual_mask.shape) != shape[:3]:
-                raise ValueError(
-                    f"The visual mask must have shape {shape[:3]} as the "
-                    f"embedding, but has {tuple(visual_mask.shape)}."
-                )
-            hidden = ~visual_mask.bool().unsqueeze(-1)
-            visual = visual.masked_fill(hidden, 0.0)
+        visual = check_lips(
+            visual,
+            visual_mask,
+            num_batch,
+            self.vpre_channels,
+            self.num_sources,
+        )
         return self.visual_projection(visual.flatten(0, 1).transpose(1, 2))
-
-    def _freeze_unused(self):
-        """Take layers that cannot reach the output out of the training.
-
-        With a single cycle some layers that belong to the form, and to its
-        checkpoints, never run; distributed training would wait for their
-        gradients.
-        """
-        unused = []
-        if self.num_cycles == 1 and self.residual:
-            unused.append(self.audio_gate)
-        if self.num_av_cycles == 1:
-            if self.residual:
-                unused.append(self.video_gate)
-            if self.bottom is not None:
-                unused.extend(self.bottom.for_video())
-            elif self.middle is None:
-                unused.extend([self.video_top_down, *self.top.for_video()])
-            else:
-                unused.append(self.video_top_down.project)
-                unused.extend(getattr(self.video_top_down, "between", []))
-        for module in unused:
-            module.requires_grad_(False)
