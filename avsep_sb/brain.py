@@ -25,6 +25,7 @@ from speechbrain.utils.distributed import (
 from speechbrain.utils.logger import get_logger
 
 from avsep_sb.checkpoints import require_best, set_torn_checkpoints_aside
+from avsep_sb.dataio.speakers import SameCountBatches
 from avsep_sb.errors import ConfigError
 from avsep_sb.losses import si_snr, threshold_weights
 from avsep_sb.run_results import RunResults
@@ -65,6 +66,35 @@ class AVSeparationBrain(Brain):
             )
         self.train_set = None
         self.test_run = None
+
+    def make_dataloader(self, dataset, stage, *args, **options):
+        """As in SpeechBrain; batches hold mixtures of one number of speakers.
+
+        Arguments
+        ---------
+        dataset : MixtureDataset
+            With ``count_of`` where its items have different numbers.
+        stage : Stage
+            Of SpeechBrain.
+        *args, **options
+            Those of SpeechBrain; ``batch_size`` and ``shuffle`` are read.
+
+        Returns
+        -------
+        DataLoader
+        """
+        if getattr(dataset, "count_of", None) is not None:
+            size = options.pop("batch_size", 1)
+            options["batch_sampler"] = SameCountBatches(
+                dataset.data_ids,
+                dataset.count_of,
+                dataset.counts,
+                size,
+                self.hparams.seed,
+                dataset.epoch,
+                options.pop("shuffle", False),
+            )
+        return super().make_dataloader(dataset, stage, *args, **options)
 
     def compute_forward(self, batch, stage):
         """Separates the mixtures of a batch.
@@ -131,6 +161,7 @@ class AVSeparationBrain(Brain):
         gain = si_snr(estimate, target, lengths) - si_snr(mix, target, lengths)
         self.losses.extend(loss.tolist())
         self.gains.extend(gain.mean(-1).tolist())
+        self.counts.extend([target.shape[-1]] * len(target))
         if stage == Stage.TEST:
             self.test_run.add_batch(batch, estimate, lengths)
         return loss.mean()
@@ -151,7 +182,7 @@ class AVSeparationBrain(Brain):
     def on_stage_start(self, stage, epoch=None):
         """Empties the collected figures; tells the mixer the epoch."""
         self.epoch = epoch
-        self.losses, self.gains = [], []
+        self.losses, self.gains, self.counts = [], [], []
         if stage == Stage.TRAIN and self.train_set is not None:
             self.train_set.set_epoch(epoch)
         if stage == Stage.TEST:
@@ -176,6 +207,7 @@ class AVSeparationBrain(Brain):
             {
                 "loss": sum(self.losses) / max(len(self.losses), 1),
                 "si-snr_i": sum(self.gains) / max(len(self.gains), 1),
+                **self._gains_by_count(),
             }
         )
         if stage == Stage.VALID:
@@ -207,6 +239,18 @@ class AVSeparationBrain(Brain):
         self._set_torn_checkpoints_aside()
         require_best(self.checkpointer, max_key, min_key)
         super().on_evaluate_start(max_key=max_key, min_key=min_key)
+
+    def _gains_by_count(self):
+        """Mean improvement for each number of speakers, where it differs."""
+        counts = sorted(set(self.counts))
+        if len(counts) < 2:
+            return {}
+        pairs = list(zip(self.counts, self.gains, strict=True))
+        gains = {c: [gain for n, gain in pairs if n == c] for c in counts}
+        return {
+            f"si-snr_i of {c} voices": sum(gains[c]) / len(gains[c])
+            for c in counts
+        }
 
     def _mean_over_ranks(self, value):
         """One number for all ranks, or their schedules would part."""

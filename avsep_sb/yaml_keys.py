@@ -24,6 +24,9 @@ READ_BY_CODE = frozenset(
     test_metrics loss_threshold training_signal_len valid_signal_len
     dynamic_mixing mix_gain_db same_voice_ratio random_crop horizontal_flip
     noise_folder noise_snr_db noise_probability visual_augment
+    min_spks valid_noise_folder test_noise_folder
+    rir_folder reverb_probability reverb_target valid_rir_folder
+    test_rir_folder
     silent_target_prob silent_moving_prob silent_pausing_prob
     offscreen_voice_prob
     crop_size use_lips frontend_weights separator_weights mask_scale

@@ -55,7 +55,8 @@ def item_rng(seed, epoch, utt_id, stream=0):
     stream : int
         Choices of one stream leave those of the others as they are: 0 for
         mixtures, windows and crops, 1 for noise, 2 for silent targets and
-        off-screen voices, 3 for what is wrong with the faces.
+        off-screen voices, 3 for what is wrong with the faces, 4 for the
+        number of speakers, 5 for rooms.
 
     Returns
     -------
@@ -91,11 +92,12 @@ def row_sources(row, num_spks):
     row : dict
         Row of :func:`avsep_sb.dataio.manifest.read_manifest`.
     num_spks : int
-        Speakers in each mixture.
+        Speakers in each mixture, at most.
 
     Returns
     -------
     list of Source
+        Those that are there: fewer where the last columns are empty.
 
     Example
     -------
@@ -113,4 +115,5 @@ def row_sources(row, num_spks):
             bool(row["mix_wav"]),
         )
         for k in range(1, num_spks + 1)
+        if row.get(f"s{k}_wav")
     ]

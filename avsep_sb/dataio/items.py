@@ -46,7 +46,7 @@ class ItemReader:
     Arguments
     ---------
     num_spks : int
-        Speakers in each mixture.
+        Speakers in each mixture, at most; absent ones leave no trace.
     sample_rate : int
         Hz that every audio file must have.
     video_fps : float
@@ -207,9 +207,10 @@ class ItemReader:
 
     def _one_window(self, rng, counts, mix_wav):
         """A listed mixture: one window for all, within the shortest."""
+        num_sources = len(counts)
         if mix_wav:
             counts = [*counts, num_samples(mix_wav, self.sample_rate)]
-        return [self._window(rng, min(counts))] * self.num_spks
+        return [self._window(rng, min(counts))] * num_sources
 
     def _read(self, path, window):
         start, stop = window[:2]
@@ -238,6 +239,7 @@ class ItemReader:
         return wave * np.float32(row["noise_gain"])
 
     def _mix(self, sources, windows, level_db, silence):
+        num_targets = len(sources)
         waves = [
             self._read(s.wav, w) for s, w in zip(sources, windows, strict=True)
         ]
@@ -266,7 +268,7 @@ class ItemReader:
             rms.append(self._level(unseen.wav))
             level_db = [*level_db, silence.level_db]
         mix, waves = mix_sources(np.stack(waves, axis=1), rms, level_db)
-        return mix, np.ascontiguousarray(waves[:, : self.num_spks])
+        return mix, np.ascontiguousarray(waves[:, :num_targets])
 
     def _drawn_noise(self, utt_id, mix, waves):
         draw = self.noise.draw(utt_id, len(mix))

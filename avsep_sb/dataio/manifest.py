@@ -10,6 +10,9 @@ Noisy mixtures have three more columns, ``noise_wav, noise_start,
 noise_gain``: from ``noise_start`` seconds on, the noise times its linear
 gain is added to the sum. They are empty in the row of a mixture without it.
 
+A manifest may hold mixtures of different numbers of speakers: the columns of
+the last speakers are then empty where they are absent.
+
 Authors
  * avsep_sb contributors
 """
@@ -22,6 +25,7 @@ from pathlib import Path
 
 from avsep_sb.dataio.audio import num_samples
 from avsep_sb.dataio.noise import check_noise_length
+from avsep_sb.dataio.speakers import check_speakers, is_absent
 from avsep_sb.errors import DataError
 
 DATA_ROOT = "$data_root"
@@ -56,7 +60,7 @@ def columns(num_spks, noise=False):
     return names + list(NOISE_COLUMNS) if noise else names
 
 
-def write_manifest(path, rows, num_spks):
+def write_manifest(path, rows, num_spks, min_spks=None):
     """Writes rows in the given order; the file appears whole or not at all.
 
     Arguments
@@ -69,6 +73,9 @@ def write_manifest(path, rows, num_spks):
         are written if any row has it. Durations are in seconds.
     num_spks : int
         Speakers in each mixture.
+    min_spks : int, optional
+        Fewest speakers in a mixture; rows then lack the columns of the last
+        ones. By default all have ``num_spks``.
 
     Returns
     -------
@@ -90,7 +97,12 @@ def write_manifest(path, rows, num_spks):
     noise = any(row.get("noise_wav") for row in rows)
     lines, seen = [], set()
     for row in rows:
+        if min_spks is not None:
+            empty = dict.fromkeys(columns(num_spks)[3 + 4 * min_spks :], "")
+            row = {**empty, **row}
         line = _format(row, num_spks, noise, path)
+        if min_spks is not None:
+            check_speakers(line, num_spks, min_spks, path)
         if line["ID"] in seen:
             raise DataError(
                 f"{path} would hold the ID {line['ID']} twice: give each "
@@ -141,7 +153,7 @@ def _format(row, num_spks, noise, path):
             value = ""
         elif name in ("duration", "noise_start"):
             value = f"{float(value):.6f}"
-        elif name.endswith("_gain"):
+        elif name.endswith("_gain") and value != "":
             # 9 significant digits carry a float32 there and back unchanged
             value = f"{float(value):.9g}"
         line[name] = "" if value is None else str(value)
@@ -165,7 +177,7 @@ def _check_noise(row, where):
         )
 
 
-def read_manifest(path, data_folder=None, num_spks=None):
+def read_manifest(path, data_folder=None, num_spks=None, min_spks=None):
     """Reads a manifest; times and gains become floats.
 
     Arguments
@@ -176,6 +188,9 @@ def read_manifest(path, data_folder=None, num_spks=None):
         Put in place of ``$data_root``; by default the placeholder stays.
     num_spks : int, optional
         The number of speakers that the manifest must have.
+    min_spks : int, optional
+        Fewest speakers in a mixture; with it ``num_spks`` is the most, and
+        all rows get the columns of as many.
 
     Returns
     -------
@@ -205,7 +220,7 @@ def read_manifest(path, data_folder=None, num_spks=None):
             rows = list(reader)
     except (csv.Error, UnicodeDecodeError) as err:
         raise DataError(f"the manifest {path} is no CSV text: {err}.") from err
-    _check_header(path, header, num_spks)
+    _check_header(path, header, num_spks, min_spks)
     seen = set()
     for number, row in enumerate(rows, start=1):
         _parse(row, f"row {number} of the manifest {path}")
@@ -215,6 +230,10 @@ def read_manifest(path, data_folder=None, num_spks=None):
                 "each mixture its own ID."
             )
         seen.add(row["ID"])
+        if min_spks is not None:
+            for name in columns(num_spks)[len(columns(1)) :]:
+                row.setdefault(name, 0.0 if name.endswith("_gain") else "")
+            check_speakers(row, num_spks, min_spks, path)
         if data_folder is not None:
             for name, value in row.items():
                 if name.endswith(("_wav", "_lips")):
@@ -226,7 +245,7 @@ def read_manifest(path, data_folder=None, num_spks=None):
     return rows
 
 
-def _check_header(path, header, num_spks):
+def _check_header(path, header, num_spks, min_spks=None):
     """The columns are exactly those of some number of speakers."""
     found = max(1, (len(header) - 3) // 4)
     if header not in (columns(found), columns(found, noise=True)):
@@ -234,6 +253,8 @@ def _check_header(path, header, num_spks):
             f"the manifest {path} has the columns {header} but should have "
             f"{columns(num_spks or found)}: run the preparation again."
         )
+    if min_spks is not None and min_spks <= found <= num_spks:
+        return
     if num_spks is not None and found != num_spks:
         raise DataError(
             f"the manifest {path} mixes {found} speakers but num_spks is "
@@ -249,6 +270,8 @@ def _parse(row, where):
     for name in row:
         if name in NOISE_COLUMNS[1:] and not noisy and not row[name]:
             row[name] = 0.0
+        elif is_absent(row, name):
+            row[name] = 0.0 if name.endswith("_gain") else ""
         elif name in ("duration", "noise_start") or name.endswith("_gain"):
             try:
                 row[name] = float(row[name])
@@ -261,7 +284,12 @@ def _parse(row, where):
 
 
 def check_manifest(
-    path, data_folder, use_lips=True, headers=True, num_spks=None
+    path,
+    data_folder,
+    use_lips=True,
+    headers=True,
+    num_spks=None,
+    min_spks=None,
 ):
     """Checks that every file of a manifest is there and as long as stated.
 
@@ -278,6 +306,8 @@ def check_manifest(
         takes about 0.1 ms per file; otherwise only existence is checked.
     num_spks : int, optional
         The number of speakers that the manifest must have.
+    min_spks : int, optional
+        Fewest speakers in a mixture, as in :func:`read_manifest`.
 
     Returns
     -------
@@ -296,11 +326,13 @@ def check_manifest(
     >>> len(check_manifest(root / "a.csv", root, use_lips=False))
     1
     """
-    rows = read_manifest(path, data_folder, num_spks)
+    rows = read_manifest(path, data_folder, num_spks, min_spks)
     known, missing = set(), []
     for row in rows:
         for name, file in row.items():
             if not name.endswith(("_wav", "_lips")):
+                continue
+            if min_spks is not None and is_absent(row, name):
                 continue
             if not file and name.endswith("_lips") and use_lips:
                 raise DataError(

@@ -11,6 +11,10 @@ import numpy as np
 from avsep_sb.dataio.draws import SharedEpoch, item_rng, row_sources
 from avsep_sb.errors import ConfigError, DataError
 
+# The number of speakers has a generator of its own: a mixture of two is the
+# same whether or not others are of three.
+_COUNT_STREAM = 4
+
 
 class Draw(NamedTuple):
     """What a mixer decided: sources, levels in dB, and the generator."""
@@ -35,12 +39,15 @@ class Mixer:
         Bounds of the uniform level of s1 over each partner, in dB, relative
         to equal active level (the paper's App. K states no bounds).
     num_spks : int
-        Speakers in each mixture.
+        Speakers in each mixture, or the most of them.
     same_voice_ratio : float
         Probability that the first partner is another utterance of the same
         speaker, where there is one: then only the lips can tell.
     epoch : SharedEpoch, optional
         The clock; by default the mixer makes its own.
+    min_spks : int, optional
+        Fewest speakers of a mixture: each count from there to ``num_spks``
+        is equally frequent. By default all have ``num_spks``.
 
     Example
     -------
@@ -61,9 +68,11 @@ class Mixer:
         num_spks=2,
         same_voice_ratio=0.0,
         epoch=None,
+        min_spks=None,
     ):
         self.seed = seed
         self.num_spks = num_spks
+        self.min_spks = num_spks if min_spks is None else min_spks
         self.epoch = SharedEpoch() if epoch is None else epoch
         self.gain_db = _check_range(gain_db)
         if not 0 <= same_voice_ratio <= 1:
@@ -104,6 +113,23 @@ class Mixer:
         """Sets the epoch (int) for all processes that share this mixer."""
         self.epoch.set(epoch)
 
+    def count(self, utt_id):
+        """How many speakers one row has in the present epoch.
+
+        Arguments
+        ---------
+        utt_id : str
+            The ID of the row.
+
+        Returns
+        -------
+        int
+        """
+        if self.min_spks == self.num_spks:
+            return self.num_spks
+        rng = item_rng(self.seed, self.epoch.get(), utt_id, _COUNT_STREAM)
+        return int(rng.integers(self.min_spks, self.num_spks + 1))
+
     def draw(self, utt_id):
         """Draws the mixture of one row in the present epoch.
 
@@ -119,14 +145,15 @@ class Mixer:
             mean 0, the level of each over the reference level; ``rng`` for
             further choices about this item.
         """
+        count = self.count(utt_id)
         rng = item_rng(self.seed, self.epoch.get(), utt_id)
         sources = [self._first[utt_id]]
         same_voice = rng.random() < self.same_voice_ratio
-        if same_voice and self.num_spks > 1:
+        if same_voice and count > 1:
             sources += self._same_voice(rng, sources[0])
-        while len(sources) < self.num_spks:
+        while len(sources) < count:
             sources.append(self.other_voice(rng, sources))
-        below = rng.uniform(*self.gain_db, size=self.num_spks - 1)
+        below = rng.uniform(*self.gain_db, size=count - 1)
         level_db = -np.concatenate([[0.0], below])
         return Draw(sources, level_db - level_db.mean(), rng)
 

@@ -14,12 +14,13 @@ from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.data_pipeline import provides, takes
 from speechbrain.utils.logger import get_logger
 
-from avsep_sb.dataio.draws import SharedEpoch
+from avsep_sb.dataio.draws import SharedEpoch, row_sources
 from avsep_sb.dataio.items import ItemReader
 from avsep_sb.dataio.manifest import check_manifest, columns
 from avsep_sb.dataio.mixing import Mixer
 from avsep_sb.dataio.noise import NoiseFolder
 from avsep_sb.dataio.silence import make_silence
+from avsep_sb.dataio.speakers import read_min_spks
 from avsep_sb.dataio.visual_augment import VisualAugment
 from avsep_sb.errors import ConfigError
 
@@ -41,6 +42,12 @@ class MixtureDataset(DynamicItemDataset):
         Manifest rows by ID.
     epoch : SharedEpoch
         The clock, shared with the workers and with filtered copies.
+    count_of : callable, optional
+        Takes an ID; the number of speakers of that item in the present
+        epoch. Only where they differ: batches must then hold items of one
+        number (:class:`avsep_sb.dataio.speakers.SameCountBatches`).
+    counts : int
+        How many different numbers there are.
 
     Example
     -------
@@ -50,9 +57,11 @@ class MixtureDataset(DynamicItemDataset):
     2
     """
 
-    def __init__(self, data, epoch):
+    def __init__(self, data, epoch, count_of=None, counts=1):
         super().__init__(data)
         self.epoch = epoch
+        self.count_of = count_of
+        self.counts = counts
 
     def set_epoch(self, epoch):
         """Tells all workers, also running ones, the epoch (int)."""
@@ -68,6 +77,7 @@ class MixtureDataset(DynamicItemDataset):
 
     def _with_clock(self, subset):
         subset.epoch, subset.set_epoch = self.epoch, self.set_epoch
+        subset.count_of, subset.counts = self.count_of, self.counts
         return subset
 
 
@@ -92,7 +102,9 @@ def make_datasets(hparams):
         samples per frame; None or 0 for whole utterances), ``dynamic_mixing``,
         ``mix_gain_db`` (with dynamic mixing), ``seed``, ``crop_size``
         ([H, W] or None), ``random_crop``, ``horizontal_flip``, ``use_lips``;
-        if present also ``same_voice_ratio`` (0), ``valid_signal_len``
+        if present also ``min_spks`` (mixtures then have from so many to
+        ``num_spks`` speakers, as dynamic mixing draws or manifests list
+        them), ``same_voice_ratio`` (0), ``valid_signal_len``
         (samples, None for all), and for noise in dynamic mixing
         ``noise_folder`` (searched recursively for wav, flac and ogg of this
         sample rate; None for no noise), ``noise_snr_db`` ([lowest, highest]
@@ -141,6 +153,7 @@ the data pipeline needs: add it to the YAML file.
     }
     if hparams["dynamic_mixing"]:
         _need(hparams, "mix_gain_db")
+    min_spks = read_min_spks(hparams)
     noise = _noise(hparams, train_length, epoch)
     augment = _visual_augment(hparams)
     rows = {name: _load(hparams, name) for name in ("train", "valid", "test")}
@@ -153,6 +166,7 @@ the data pipeline needs: add it to the YAML file.
             num_spks=common["num_spks"],
             same_voice_ratio=hparams.get("same_voice_ratio") or 0.0,
             epoch=epoch,
+            min_spks=min_spks,
         )
         if noise is None and any(
             row.get("noise_wav") for row in rows["train"].values()
@@ -199,10 +213,26 @@ def _dataset(rows, reader, epoch):
         for array in item[: len(outputs)]:
             yield torch.from_numpy(array)
 
-    dataset = MixtureDataset(rows, epoch)
+    dataset = MixtureDataset(rows, epoch, *_speaker_counts(rows, reader))
     dataset.add_dynamic_item(read)
     dataset.set_output_keys(["id", *outputs])
     return dataset
+
+
+def _speaker_counts(rows, reader):
+    """How many speakers each item has, and how many such numbers there are;
+    (None, 1) if all have the same."""
+    mixer = reader.mixer
+    if mixer is not None:
+        if mixer.min_spks == mixer.num_spks:
+            return None, 1
+        return mixer.count, mixer.num_spks - mixer.min_spks + 1
+    listed = {
+        utt_id: len(row_sources(row, reader.num_spks))
+        for utt_id, row in rows.items()
+    }
+    counts = len(set(listed.values()))
+    return (listed.__getitem__, counts) if counts > 1 else (None, 1)
 
 
 def _load(hparams, name):
@@ -213,6 +243,7 @@ def _load(hparams, name):
         use_lips=hparams["use_lips"],
         headers=False,
         num_spks=hparams["num_spks"],
+        min_spks=hparams.get("min_spks"),
     )
     return {row["ID"]: row for row in rows}
 

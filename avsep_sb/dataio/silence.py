@@ -120,7 +120,7 @@ class SilentTargets:
             "offscreen_voice_prob", offscreen_prob
         )
         wants_voice = self.offscreen_prob or (
-            self.silent_prob and mixer.num_spks == 1
+            self.silent_prob and mixer.min_spks == 1
         )
         if wants_voice and mixer.num_speakers <= mixer.num_spks:
             raise ConfigError(
