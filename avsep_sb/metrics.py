@@ -1,27 +1,29 @@
 """Scores the voices separated from one mixture against their targets.
 
 SI-SNR and BSS-eval SDR with their improvement over the mixture, wide-band
-PESQ and STOI; on demand the level of the output while its speaker is silent.
+PESQ and STOI; on demand ESTOI, and the level of the output while its speaker
+is silent.
 
 Authors
  * avsep_sb contributors
 """
 
 import functools
+import logging
 import math
 import warnings
 
-import fast_bss_eval
 import numpy as np
 import pystoi
 import torch
-from speechbrain.utils.logger import get_logger
 
+from avsep_sb.bss_eval import bss_sdr
 from avsep_sb.errors import ConfigError, DataError
 from avsep_sb.measures import si_snr
 from avsep_sb.silent_spans import silent_span_db
 
-logger = get_logger(__name__)
+# Not SpeechBrain's: processes that only score are spared its import.
+logger = logging.getLogger(__name__)
 
 # Those that are taken unless a user names others.
 METRICS = ("si-snr", "sdr", "pesq", "stoi")
@@ -31,16 +33,30 @@ COLUMNS = {
     "si-snr": ("si-snr", "si-snr_i"),
     "pesq": ("pesq",),
     "stoi": ("stoi",),
+    "estoi": ("estoi",),
     "silence": ("silence_db",),
 }
-# The usual length of BSS-eval's distortion filter.
-_FILTER_TAPS = 512
-# Limit of SDR, as for SI-SNR in avsep_sb.measures.
-_LIMIT_DB = 100.0
 _NAN = float("nan")
 
 
-def _columns_of(metrics):
+def columns_of(metrics):
+    """The scores of some metrics.
+
+    Arguments
+    ---------
+    metrics : sequence of str
+        Names among those of :func:`score_utterance`.
+
+    Returns
+    -------
+    list of str
+        In the order of ``COLUMNS``; ``ConfigError`` names unknown metrics.
+
+    Example
+    -------
+    >>> columns_of(["stoi", "sdr"])
+    ['sdr', 'sdr_i', 'stoi']
+    """
     unknown = sorted(set(metrics) - set(COLUMNS))
     if unknown:
         raise ConfigError(
@@ -58,26 +74,29 @@ def _si_snr(mix, estimate, target):
 
 
 def _sdr(mix, estimate, target):
-    # Estimate first, reference second; the release of IIANet swaps them.
-    try:
-        loss = fast_bss_eval.sdr_loss(
-            np.stack([estimate, mix]),
-            target[None],
-            filter_length=_FILTER_TAPS,
-            clamp_db=_LIMIT_DB,
-            pairwise=True,
-        )
-    except np.linalg.LinAlgError:
-        return {"sdr": _NAN, "sdr_i": _NAN}
-    score, before = (-loss[0]).tolist()
-    if not estimate.any():
-        score = 0.0  # as SI-SNR; the projection of silence is not defined
-    return {"sdr": score, "sdr_i": score - before}
+    """SDR and its improvement for all voices [T, S] at once."""
+    heard = torch.from_numpy(np.column_stack([estimate, mix]).T)
+    table = bss_sdr(heard, torch.from_numpy(target.T))
+    own, before = table.diagonal().tolist(), table[-1].tolist()
+    return [
+        {"sdr": score, "sdr_i": score - base}
+        for score, base in zip(own, before, strict=True)
+    ]
 
 
 @functools.cache
-def _pesq_package():
-    """The package, or None: it is compiled, which not every machine can."""
+def pesq_package():
+    """The package, or None: it is compiled, which not every machine can.
+
+    Returns
+    -------
+    module or None
+
+    Example
+    -------
+    >>> getattr(pesq_package(), "__name__", "pesq")
+    'pesq'
+    """
     try:
         import pesq
     except ImportError:
@@ -90,7 +109,7 @@ def _pesq_package():
 
 
 def _pesq(estimate, target, sample_rate):
-    package = _pesq_package()
+    package = pesq_package()
     if package is None or not estimate.any():
         return _NAN
     try:
@@ -99,12 +118,12 @@ def _pesq(estimate, target, sample_rate):
         return _NAN
 
 
-def _stoi(estimate, target, sample_rate):
+def _stoi(estimate, target, sample_rate, extended):
     with warnings.catch_warnings():
         # pystoi warns and returns 1e-5 if too little speech is left.
         warnings.simplefilter("error", RuntimeWarning)
         try:
-            return float(pystoi.stoi(target, estimate, sample_rate))
+            return float(pystoi.stoi(target, estimate, sample_rate, extended))
         except RuntimeWarning:
             return _NAN
 
@@ -132,10 +151,10 @@ def score_utterance(mix, estimate, target, sample_rate, metrics=METRICS):
 
     SI-SNR and SDR come with their improvement over the mixture (``_i``). SDR
     is BSS-eval's with a distortion filter of 512 taps (Vincent et al. 2006,
-    by fast_bss_eval), PESQ is wide-band P.862.2, STOI that of Taal et al.
-    2011. "silence" is the energy of the output relative to the mixture, in dB,
-    while the target is silent
-    (:func:`avsep_sb.silent_spans.silent_span_db`). Estimate i is compared
+    see :mod:`avsep_sb.bss_eval`), PESQ is wide-band P.862.2, STOI that of
+    Taal et al. 2011, ESTOI that of Jensen and Taal 2016. "silence" is the
+    energy of the output relative to the mixture, in dB, while the target is
+    silent (:func:`avsep_sb.silent_spans.silent_span_db`). Estimate i is compared
     with target i.
 
     Arguments
@@ -149,7 +168,7 @@ def score_utterance(mix, estimate, target, sample_rate, metrics=METRICS):
     sample_rate : int
         In Hz; PESQ wants 16000.
     metrics : sequence
-        Which of "si-snr", "sdr", "pesq", "stoi" and "silence".
+        Which of "si-snr", "sdr", "pesq", "stoi", "estoi" and "silence".
 
     Returns
     -------
@@ -169,7 +188,33 @@ def score_utterance(mix, estimate, target, sample_rate, metrics=METRICS):
     >>> list(scores), scores["si-snr_i"] > 15
     (['si-snr', 'si-snr_i'], True)
     """
-    columns = _columns_of(metrics)
+    rows = score_voices(mix, estimate, target, sample_rate, metrics)
+    return {c: _mean([row[c] for row in rows]) for c in columns_of(metrics)}
+
+
+def score_voices(mix, estimate, target, sample_rate, metrics=METRICS):
+    """Scores each voice separated from one mixture.
+
+    Arguments
+    ---------
+    mix, estimate, target, sample_rate, metrics
+        As for :func:`score_utterance`.
+
+    Returns
+    -------
+    list of dict
+        A float per score for each voice, NaN where it is not defined.
+
+    Example
+    -------
+    >>> target = torch.randn(4000, 2)
+    >>> rows = score_voices(
+    ...     target.sum(-1), target + 0.1, target, 16000, metrics=("sdr",)
+    ... )
+    >>> [row["sdr"] > 10 for row in rows]
+    [True, True]
+    """
+    columns = columns_of(metrics)
     mix, estimate, target = (
         np.asarray(
             x.detach().cpu().float() if torch.is_tensor(x) else x, np.float64
@@ -177,8 +222,9 @@ def score_utterance(mix, estimate, target, sample_rate, metrics=METRICS):
         for x in (mix, estimate, target)
     )
     _check(mix, estimate, target, sample_rate, metrics)
+    sdr = _sdr(mix, estimate, target) if "sdr" in metrics else None
     rows = []
-    for e, t in zip(estimate.T, target.T, strict=True):
+    for k, (e, t) in enumerate(zip(estimate.T, target.T, strict=True)):
         row = dict.fromkeys(columns, _NAN)
         rows.append(row)
         if not np.isfinite([mix, e, t]).all():
@@ -189,13 +235,14 @@ def score_utterance(mix, estimate, target, sample_rate, metrics=METRICS):
             continue
         if "si-snr" in metrics:
             row.update(_si_snr(mix, e, t))
-        if "sdr" in metrics:
-            row.update(_sdr(mix, e, t))
+        if sdr is not None:
+            row.update(sdr[k])
         if "pesq" in metrics:
             row["pesq"] = _pesq(e, t, sample_rate)
-        if "stoi" in metrics:
-            row["stoi"] = _stoi(e, t, sample_rate)
-    return {c: _mean([row[c] for row in rows]) for c in columns}
+        for name in ("stoi", "estoi"):
+            if name in metrics:
+                row[name] = _stoi(e, t, sample_rate, name == "estoi")
+    return rows
 
 
 def _mean(values):

@@ -18,7 +18,7 @@ from avsep_sb.errors import DataError
 logger = get_logger(__name__)
 
 # Readers of SpeechBrain's separation recipes expect these columns first.
-_FIRST_COLUMNS = ("sdr", "sdr_i", "si-snr", "si-snr_i", "pesq", "stoi")
+_FIRST_COLUMNS = ("sdr", "sdr_i", "si-snr", "si-snr_i", "pesq", "stoi", "estoi")
 
 
 def confidence95(values):
@@ -52,6 +52,42 @@ def confidence95(values):
     error = values.std(ddof=1) / math.sqrt(count)
     quantile = scipy.stats.t.ppf(0.975, count - 1)
     return float(values.mean()), float(quantile * error)
+
+
+def rate95(values):
+    """A rate and its 95 % interval, by Wilson's score.
+
+    It holds at 0 and at 1, where Student's interval has no width.
+
+    Arguments
+    ---------
+    values : iterable
+        One number from 0 to 1 per trial, such as the share of wrong voices
+        in a mixture; NaN values are left out.
+
+    Returns
+    -------
+    (float, float, float)
+        Mean, lower and upper end; NaN if there is no value.
+
+    Example
+    -------
+    >>> mean, low, high = rate95([1.0] * 20)
+    >>> mean, round(low, 3), high
+    (1.0, 0.839, 1.0)
+    """
+    values = np.asarray(list(values), np.float64)
+    values = values[~np.isnan(values)]
+    count = len(values)
+    if not count:
+        return float("nan"), float("nan"), float("nan")
+    rate = float(values.mean())
+    z = float(scipy.stats.norm.ppf(0.975))
+    middle = (rate + z * z / (2 * count)) / (1 + z * z / count)
+    variance = rate * (1 - rate) / count + (z / (2 * count)) ** 2
+    half = z / (1 + z * z / count) * math.sqrt(variance)
+    # Rounding must not push an end past the rate itself.
+    return rate, min(rate, middle - half), max(rate, middle + half)
 
 
 class ResultsTable:

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from avsep_sb.errors import ConfigError, DataError
-from avsep_sb.metrics import plain_sdr, score_utterance
-from avsep_sb.results import ResultsTable, confidence95
+from avsep_sb.metrics import plain_sdr, score_utterance, score_voices
+from avsep_sb.results import ResultsTable, confidence95, rate95
 
 RATE = 16000
 ALL = ["sdr", "sdr_i", "si-snr", "si-snr_i", "pesq", "stoi"]
@@ -221,3 +221,29 @@ def test_rows_with_other_scores_are_refused(tmp_path):
     table.add("a", {"si-snr": 1.0})
     with pytest.raises(DataError, match="same metrics"):
         table.add("b", {"sdr": 1.0})
+
+
+def test_voices_are_scored_one_by_one_and_estoi_on_demand(scene):
+    mix, estimate, target = scene
+    rows = score_voices(mix, estimate, target, RATE, ("sdr", "stoi", "estoi"))
+    assert [list(row) for row in rows] == [
+        ["sdr", "sdr_i", "stoi", "estoi"]
+    ] * 2
+    for k, row in enumerate(rows):
+        cut = slice(k, k + 1)
+        alone = score_utterance(
+            mix, estimate[:, cut], target[:, cut], RATE, ("sdr", "estoi")
+        )
+        assert row["sdr_i"] == pytest.approx(alone["sdr_i"])
+        assert row["estoi"] == pytest.approx(alone["estoi"])
+        assert row["estoi"] != pytest.approx(row["stoi"], abs=1e-3)
+    assert rows[0]["sdr"] != pytest.approx(rows[1]["sdr"], abs=1e-3)
+
+
+def test_interval_of_a_rate_has_width_at_the_ends():
+    # Wilson's interval of 0 in 20 trials, from tables.
+    rate, low, high = rate95([0.0] * 20 + [math.nan])
+    assert (rate, low) == (0.0, 0.0) and high == pytest.approx(0.1611, abs=1e-4)
+    rate, low, high = rate95([1.0] * 5 + [0.0] * 5)
+    assert (low, high) == pytest.approx((0.2366, 0.7634), abs=1e-4)
+    assert all(math.isnan(x) for x in rate95([]))
