@@ -3,11 +3,13 @@
 Two conventions are kept apart, as published figures follow one or the other.
 
 ``convs``: convolutions and linear layers, one multiply-accumulate per weight
-and output position; nothing else. Half of what torch's flop counter says.
+and output position, and the products of attention; nothing else. Half of what
+torch's flop counter says.
 
 ``ptflops``: what ptflops 0.7.0 counts, which is how the IIANet paper's
 figures come about: besides these, 1 per bias and output element, 2 per
-normalised element and 1 per element of ReLU, PReLU and GELU. Functions that
+normalised element, 1 per element of ReLU, PReLU and GELU, and for attention
+1 per weight of the softmax and per scaled query element. Functions that
 are not modules (sigmoid, resizing, pooling, products) count nothing.
 
 Authors
@@ -20,12 +22,16 @@ import torch
 from torch import nn
 
 from avsep_sb.lobes.afrcnn import JoinConv1d
+from avsep_sb.lobes.attention import DotProductAttention
 from avsep_sb.lobes.iianet_blocks import IntraAttention
 from avsep_sb.lobes.norms import GlobalLayerNorm
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 TRANSPOSED = (nn.ConvTranspose1d,)
-NORMS = (GlobalLayerNorm, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+NORMS = (
+    *(GlobalLayerNorm, nn.LayerNorm),
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d),
+)
 ACTIVATIONS = (nn.ReLU, nn.PReLU, nn.GELU)
 
 
@@ -126,7 +132,10 @@ def count_macs(model, *inputs):
                     repeats[layer] = fine.shape[-1] / coarse.shape[-1]
 
     def count(layer, args, output):
-        convs, ptflops = layer_macs(layer, args[0].numel(), output.numel())
+        if isinstance(layer, DotProductAttention):
+            convs, ptflops = layer.macs(*args[:2])
+        else:
+            convs, ptflops = layer_macs(layer, args[0].numel(), output.numel())
         times = repeats.get(layer, 1.0)
         total.convs += convs * times
         total.ptflops += ptflops * times

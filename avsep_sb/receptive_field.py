@@ -71,5 +71,6 @@ def _cycle_reach(separator, with_video):
     ):
         reach += jumps[level + 1] * _half(attention.gate)
     if with_video and separator.bottom is not None:
-        reach += _half(separator.bottom.audio_gate)
+        # A fusion by attention has none: it pools over the whole input.
+        reach += _half(getattr(separator.bottom, "audio_gate", nn.Identity()))
     return reach

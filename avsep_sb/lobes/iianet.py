@@ -3,7 +3,8 @@
 Paper: Li, Yang, Sun and Hu, "IIANet: An Intra- and Inter-Modality Attention
 Network for Audio-Visual Speech Separation", ICML 2024. One class covers the
 published forms and their ablations; its parts are in ``iianet_blocks``,
-``iianet_topdown``, ``iianet_inter`` and ``iianet_wave`` beside it.
+``iianet_topdown``, ``iianet_inter``, ``iianet_fusion`` and ``iianet_wave``
+beside it.
 
 Authors
  * avsep_sb contributors
@@ -14,6 +15,7 @@ from torch import nn
 
 from avsep_sb.lobes.cross_face import CrossFace
 from avsep_sb.lobes.iianet_blocks import BottomUp, RecurrentGate
+from avsep_sb.lobes.iianet_fusion import AttentionFusion
 from avsep_sb.lobes.iianet_inter import (
     CrossModalFusion,
     InterAttentionMiddle,
@@ -82,8 +84,14 @@ class IIANet(nn.Module):
     control : int, optional
         Control 1 or 2 of App. G: InterA-B as the only link, and for 1 no
         intra-attention either.
+    fusion : str, optional
+        "sa", "ca" or "sa+ca": attention in place of the InterA-B of control 2
+        (Table 6).
+    fusion_options : dict, optional
+        Further arguments of
+        :class:`avsep_sb.lobes.iianet_fusion.AttentionFusion`.
     dropout : float
-        Rate in the FFN at the top.
+        Rate in the FFN at the top, and in a fusion.
     drop_path : float
         Chance that a residual branch at the top is left out in training.
     codec : str
@@ -127,6 +135,8 @@ class IIANet(nn.Module):
         inter_middle=True,
         inter_bottom=None,
         control=None,
+        fusion=None,
+        fusion_options=None,
         dropout=0.1,
         drop_path=0.1,
         codec="learned",
@@ -150,6 +160,7 @@ class IIANet(nn.Module):
             inter_middle=inter_middle,
             inter_bottom=inter_bottom,
             control=control,
+            fusion=fusion,
         )
         self.audio_only = audio_only
         self.vpre_channels = vpre_channels
@@ -224,7 +235,14 @@ class IIANet(nn.Module):
             self.middle = InterAttentionMiddle(
                 in_channels, vin_channels, depth, strict=form == "strict"
             )
-        if options.inter_bottom:
+        if fusion is not None:
+            self.bottom = AttentionFusion(
+                out_channels,
+                vin_channels,
+                fusion,
+                **{"dropout": dropout, **(fusion_options or {})},
+            )
+        elif options.inter_bottom:
             self.bottom = CrossModalFusion(out_channels, vin_channels)
         freeze_unused(self)
 

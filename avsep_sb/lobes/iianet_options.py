@@ -54,6 +54,7 @@ def resolve_options(
     inter_middle=True,
     inter_bottom=None,
     control=None,
+    fusion=None,
 ):
     """Check the arguments of IIANet and fill in what follows from others.
 
@@ -61,7 +62,7 @@ def resolve_options(
     ---------
     form, num_av_cycles, num_audio_cycles, depth, kernel_size, stride,
     num_filters, num_sources, audio_only, official_decoder, phi_prime,
-    inter_top, inter_middle, inter_bottom, control
+    inter_top, inter_middle, inter_bottom, control, fusion
         See :class:`avsep_sb.lobes.iianet.IIANet`.
 
     Returns
@@ -115,6 +116,11 @@ def resolve_options(
     refuse_if(
         control not in (None, 1, 2),
         f"control must be 1, 2 or none, not {control!r}.",
+    )
+    refuse_if(
+        fusion is not None and control != 2,
+        "A fusion by attention takes the place of InterA-B in control 2 "
+        "(Table 6): set control to 2, or leave fusion out.",
     )
     ablated = not (inter_top and inter_middle) or inter_bottom is not None
     if audio_only:

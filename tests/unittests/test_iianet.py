@@ -29,6 +29,14 @@ TOY = {
     "num_audio_cycles": 1,
     "depth": 3,
 }
+
+
+def fusion(strategy, **changes):
+    """Arguments of a small fusion by attention."""
+    options = {"layers": 1, "heads": 1, "hidden": 8, "rate": 2, **changes}
+    return {"control": 2, "fusion": strategy, "fusion_options": options}
+
+
 VARIANTS = {
     "paper": {},
     "release": {"form": "release"},
@@ -50,6 +58,10 @@ VARIANTS = {
         "inter_middle": False,
         "inter_bottom": False,
     },
+    "fusion_sa": fusion("sa"),
+    "fusion_ca": fusion("ca"),
+    "fusion_sa_ca": fusion("sa+ca"),
+    "fusion_one_av": {**fusion("sa+ca"), "num_av_cycles": 1},
     "coarse": {"kernel_size": 64, "stride": 32, "num_filters": 12},
     "no_overlap": {"kernel_size": 8, "stride": 8},
 }
@@ -202,6 +214,13 @@ def test_two_outputs_per_face():
         ({"form": "release", "inter_bottom": True}, "no InterA-B"),
         ({"audio_only": True, "inter_top": False}, "audio-only"),
         ({"audio_only": True, "control": 1}, "audio-only"),
+        ({"fusion": "sa"}, "set control to 2"),
+        ({"fusion": "sa", "control": 1}, "set control to 2"),
+        ({"audio_only": True, "fusion": "sa"}, "set control to 2"),
+        (fusion("sum"), "fusion must be"),
+        (fusion("sa", layers=0), "at least 1"),
+        (fusion("sa", rate=0), "at least 1"),
+        (fusion("ca", heads=2), "multiples of 4"),
         (
             {"inter_top": False, "inter_middle": False, "inter_bottom": False},
             "no lip reaches",
