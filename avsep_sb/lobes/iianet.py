@@ -161,6 +161,8 @@ class IIANet(nn.Module):
             inter_bottom=inter_bottom,
             control=control,
             fusion=fusion,
+            cross_face=cross_face,
+            solo_prob=solo_prob,
         )
         self.audio_only = audio_only
         self.vpre_channels = vpre_channels

@@ -55,6 +55,8 @@ def resolve_options(
     inter_bottom=None,
     control=None,
     fusion=None,
+    cross_face=None,
+    solo_prob=0.0,
 ):
     """Check the arguments of IIANet and fill in what follows from others.
 
@@ -62,7 +64,8 @@ def resolve_options(
     ---------
     form, num_av_cycles, num_audio_cycles, depth, kernel_size, stride,
     num_filters, num_sources, audio_only, official_decoder, phi_prime,
-    inter_top, inter_middle, inter_bottom, control, fusion
+    inter_top, inter_middle, inter_bottom, control, fusion,
+    cross_face, solo_prob
         See :class:`avsep_sb.lobes.iianet.IIANet`.
 
     Returns
@@ -121,6 +124,16 @@ def resolve_options(
         fusion is not None and control != 2,
         "A fusion by attention takes the place of InterA-B in control 2 "
         "(Table 6): set control to 2, or leave fusion out.",
+    )
+    refuse_if(
+        cross_face is not None and (audio_only or cross_face < 1),
+        "cross_face is a number of channels, at least 1, in a model that "
+        f"sees faces; it cannot be {cross_face!r} here.",
+    )
+    refuse_if(
+        cross_face is None and solo_prob != 0,
+        "solo_prob leaves out what cross_face adds: set cross_face too, or "
+        "leave solo_prob out.",
     )
     ablated = not (inter_top and inter_middle) or inter_bottom is not None
     if audio_only:
