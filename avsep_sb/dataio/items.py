@@ -70,7 +70,9 @@ class ItemReader:
         Draws mixtures in training; without it the listed ones are read,
         with the noise that they list.
     noise : NoiseFolder, optional
-        Draws the noise of the mixtures that ``mixer`` draws.
+        Draws the noise of the mixtures.
+    rooms : RirFolder, optional
+        Draws the rooms around the voices.
     random_crop, horizontal_flip : bool
         Augmentations of the lips, in training.
     silence : SilentTargets, optional
@@ -107,6 +109,7 @@ class ItemReader:
         horizontal_flip=False,
         silence=None,
         visual_augment=None,
+        rooms=None,
     ):
         self.num_spks = num_spks
         self.sample_rate = sample_rate
@@ -120,6 +123,7 @@ class ItemReader:
         self.mixer = mixer
         self.noise = noise
         self.silence = silence
+        self.rooms = rooms
         self.mouths = Mouths(
             video_fps, crop_size, random_crop, horizontal_flip, visual_augment
         )
@@ -165,14 +169,14 @@ class ItemReader:
             self._check(sources, counts, lips)
         if self.mixer is not None:
             windows = self._own_windows(rng, counts)
-            mix, waves = self._mix(sources, windows, level_db, silence)
-            if self.noise is not None:
-                mix, waves = self._drawn_noise(utt_id, mix, waves)
+            mix, waves = self._mix(utt_id, sources, windows, level_db, silence)
         else:
             windows = self._one_window(rng, counts, row["mix_wav"])
-            mix, waves = self._listed(sources, windows, row["mix_wav"])
+            mix, waves = self._listed(utt_id, sources, windows, row["mix_wav"])
             if row.get("noise_wav"):
                 mix = mix + self._listed_noise(row, windows[0], min(counts))
+        if self.noise is not None:
+            mix, waves = self._drawn_noise(utt_id, mix, waves)
         if lips is None:
             return Item(mix, waves, None, None)
         lips, mask = self._cut_lips(
@@ -217,16 +221,49 @@ class ItemReader:
         wave = read_audio(path, start, stop, self.sample_rate)
         return cut_audio(wave, stop - start)
 
-    def _listed(self, sources, windows, mix_wav):
-        """Sources times their gains; the mixture is read or their sum."""
-        waves = [
-            self._read(source.wav, window) * np.float32(source.gain)
-            for source, window in zip(sources, windows, strict=True)
+    def _voices(self, utt_id, sources, windows, silent=None, span=None):
+        """Targets and what is heard of them, [T, S] each; source ``silent``
+        says nothing within the ``span`` of samples, or at all."""
+        rirs = [None] * len(sources)
+        if self.rooms is not None:
+            rirs = self.rooms.draw(utt_id, len(sources))
+        pairs = [
+            self._voice(source.wav, window, rir, k == silent, span)
+            for k, (source, window, rir) in enumerate(
+                zip(sources, windows, rirs, strict=True)
+            )
         ]
-        waves = np.stack(waves, axis=1)
+        waves = np.stack([target for target, _ in pairs], axis=1)
+        if not any(rirs):
+            return waves, waves
+        return waves, np.stack([heard for _, heard in pairs], axis=1)
+
+    def _voice(self, path, window, rir, silent, span):
+        start, stop = window[:2]
+        begin, lead = start, 0
+        if rir is not None:
+            # what was said before the window is still heard in it
+            begin, lead = max(0, start - rir.history), rir.lead
+        wave = self._read(path, (begin, stop + lead))
+        offset, length = start - begin, stop - start
+        if silent:
+            wave = wave.copy()
+            first, last = span or (-offset, len(wave))
+            wave[offset + first : offset + last] = 0.0
+        dry = wave[offset : offset + length]
+        if rir is None:
+            return dry, dry
+        heard, early = rir.heard(wave, offset, length)
+        return (early if self.rooms.target == "early" else dry), heard
+
+    def _listed(self, utt_id, sources, windows, mix_wav):
+        """Sources times their gains; the mixture is read or their sum."""
+        gains = np.array([source.gain for source in sources], np.float32)
+        waves, heard = self._voices(utt_id, sources, windows)
+        waves, heard = waves * gains, heard * gains
         if mix_wav:
             return self._read(mix_wav, windows[0]), waves
-        return waves.sum(axis=1), waves
+        return heard.sum(axis=1), waves
 
     def _listed_noise(self, row, window, needed):
         """The same window of the noise, which must last as the mixture."""
@@ -238,36 +275,25 @@ class ItemReader:
         wave = self._read(path, (first + start, first + stop))
         return wave * np.float32(row["noise_gain"])
 
-    def _mix(self, sources, windows, level_db, silence):
-        num_targets = len(sources)
-        waves = [
-            self._read(s.wav, w) for s, w in zip(sources, windows, strict=True)
-        ]
-        rms = [self._level(source.wav) for source in sources]
-        if silence is None:
-            return mix_sources(np.stack(waves, axis=1), rms, level_db)
-        if silence.silent is not None:
-            frames = -(-len(waves[0]) // self.samples_per_frame)
-            first, stop = silence.span(frames) or (0, frames)
-            span = slice(
-                first * self.samples_per_frame, stop * self.samples_per_frame
-            )
-            waves[silence.silent] = waves[silence.silent].copy()
-            waves[silence.silent][span] = 0.0
-        unseen = silence.offscreen
+    def _mix(self, utt_id, sources, windows, level_db, silence):
+        """The mixture [T] and the targets [T, S] at the levels drawn."""
+        num_targets, silent, span = len(sources), None, None
+        length = windows[0][1] - windows[0][0]
+        if silence is not None:
+            silent = silence.silent
+            span = silence.span(-(-length // self.samples_per_frame))
+            if span is not None:
+                span = tuple(edge * self.samples_per_frame for edge in span)
+        unseen = None if silence is None else silence.offscreen
         if unseen is not None:
             count = num_samples(unseen.wav, self.sample_rate)
-            window = draw_window(
-                silence.rng,
-                count,
-                None,
-                len(waves[0]),
-                self.samples_per_frame,
-            )
-            waves.append(self._read(unseen.wav, window))
-            rms.append(self._level(unseen.wav))
+            unit = self.samples_per_frame
+            window = draw_window(silence.rng, count, None, length, unit)
+            sources, windows = [*sources, unseen], [*windows, window]
             level_db = [*level_db, silence.level_db]
-        mix, waves = mix_sources(np.stack(waves, axis=1), rms, level_db)
+        waves, heard = self._voices(utt_id, sources, windows, silent, span)
+        rms = [self._level(source.wav) for source in sources]
+        mix, waves = mix_sources(waves, rms, level_db, heard)
         return mix, np.ascontiguousarray(waves[:, :num_targets])
 
     def _drawn_noise(self, utt_id, mix, waves):

@@ -14,14 +14,19 @@ from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.data_pipeline import provides, takes
 from speechbrain.utils.logger import get_logger
 
+from avsep_sb.dataio.augmentations import (
+    check_frozen,
+    check_listed,
+    make_noise,
+    make_rooms,
+    make_visual_augment,
+)
 from avsep_sb.dataio.draws import SharedEpoch, row_sources
 from avsep_sb.dataio.items import ItemReader
 from avsep_sb.dataio.manifest import check_manifest, columns
 from avsep_sb.dataio.mixing import Mixer
-from avsep_sb.dataio.noise import NoiseFolder
 from avsep_sb.dataio.silence import make_silence
 from avsep_sb.dataio.speakers import read_min_spks
-from avsep_sb.dataio.visual_augment import VisualAugment
 from avsep_sb.errors import ConfigError
 
 logger = get_logger(__name__)
@@ -110,12 +115,18 @@ def make_datasets(hparams):
         sample rate; None for no noise), ``noise_snr_db`` ([lowest, highest]
         in dB) and ``noise_probability`` (1, the share of noisy mixtures),
         for faces as videos have them ``visual_augment`` (an object,
-        :class:`avsep_sb.dataio.visual_augment.VisualAugment`), and for
+        :class:`avsep_sb.dataio.visual_augment.VisualAugment`), for rooms in
+        dynamic mixing (:mod:`avsep_sb.dataio.rooms`) ``rir_folder`` (None for
+        none), ``reverb_probability`` (1) and ``reverb_target`` ("clean" or
+        "early"), and for
         silence in dynamic mixing (:mod:`avsep_sb.dataio.silence`)
         ``silent_target_prob``, ``silent_moving_prob``,
         ``silent_pausing_prob`` and
         ``offscreen_voice_prob`` (0; the mixture is then more than its sources,
         and the loss needs ``silent``). All of it is for training items alone.
+        ``valid_noise_folder``, ``test_noise_folder``, ``valid_rir_folder``
+        and ``test_rir_folder`` do the same to listed mixtures, which are
+        drawn once and for all by (seed, ID).
 
     Returns
     -------
@@ -154,8 +165,9 @@ the data pipeline needs: add it to the YAML file.
     if hparams["dynamic_mixing"]:
         _need(hparams, "mix_gain_db")
     min_spks = read_min_spks(hparams)
-    noise = _noise(hparams, train_length, epoch)
-    augment = _visual_augment(hparams)
+    noise = make_noise(hparams, train_length, epoch)
+    rooms = make_rooms(hparams, epoch)
+    augment = make_visual_augment(hparams)
     rows = {name: _load(hparams, name) for name in ("train", "valid", "test")}
     mixer = None
     if hparams["dynamic_mixing"]:
@@ -177,7 +189,7 @@ the data pipeline needs: add it to the YAML file.
             )
     silence = make_silence(hparams, mixer)
     if silence is not None and augment is not None and train_length:
-        _check_frozen(augment, silence, train_length // spf)
+        check_frozen(augment, silence, train_length // spf)
     train = ItemReader(
         length=train_length,
         training=True,
@@ -185,18 +197,24 @@ the data pipeline needs: add it to the YAML file.
         epoch=epoch,
         mixer=mixer,
         noise=noise,
+        rooms=rooms,
         random_crop=hparams["random_crop"],
         horizontal_flip=hparams["horizontal_flip"],
         silence=silence,
         visual_augment=augment,
         **common,
     )
-    fixed = ItemReader(length=valid_length, **common)
-    return (
-        _dataset(rows["train"], train, epoch),
-        _dataset(rows["valid"], fixed, SharedEpoch()),
-        _dataset(rows["test"], fixed, SharedEpoch()),
-    )
+    datasets = [_dataset(rows["train"], train, epoch)]
+    for split in ("valid", "test"):
+        noise = make_noise(hparams, split=split)
+        rooms = make_rooms(hparams, split=split)
+        path = hparams[f"{split}_data"]
+        check_listed(rows[split].values(), noise, rooms, path)
+        fixed = ItemReader(
+            length=valid_length, noise=noise, rooms=rooms, **common
+        )
+        datasets.append(_dataset(rows[split], fixed, SharedEpoch()))
+    return tuple(datasets)
 
 
 def _dataset(rows, reader, epoch):
@@ -246,63 +264,6 @@ def _load(hparams, name):
         min_spks=hparams.get("min_spks"),
     )
     return {row["ID"]: row for row in rows}
-
-
-def _noise(hparams, length, epoch):
-    """The noises of dynamic mixing, or None."""
-    folder, snr_db = hparams.get("noise_folder"), hparams.get("noise_snr_db")
-    share = hparams.get("noise_probability")
-    if folder is None:
-        if snr_db is not None or share is not None:
-            raise ConfigError(
-                "noise_snr_db or noise_probability is set, but noise_folder "
-                "is not: name a folder of noises, or set both to null."
-            )
-        return None
-    if not hparams["dynamic_mixing"]:
-        raise ConfigError(
-            "noise_folder adds noise to dynamic mixtures: set "
-            "dynamic_mixing: True, or list the noise in the manifest."
-        )
-    return NoiseFolder(
-        folder,
-        snr_db,
-        hparams["seed"],
-        epoch,
-        1.0 if share is None else share,
-        hparams["sample_rate"],
-        length,
-    )
-
-
-def _visual_augment(hparams):
-    """What is wrong with the faces in training, or None."""
-    augment = hparams.get("visual_augment")
-    if augment is None:
-        return None
-    if not isinstance(augment, VisualAugment):
-        raise ConfigError(
-            f"visual_augment is {augment!r} but must be an object: write "
-            "'visual_augment: !new:avsep_sb.dataio.visual_augment."
-            "VisualAugment' and its arguments below."
-        )
-    if not hparams["use_lips"]:
-        raise ConfigError(
-            "visual_augment changes the lips, but use_lips is False: set "
-            "use_lips: True, or visual_augment: null."
-        )
-    return augment
-
-
-def _check_frozen(augment, silence, frames):
-    """A picture that stands still throughout must not mean two things."""
-    longest = augment.frozen_frames[1]
-    if augment.frozen_prob and silence.silent_prob and longest >= frames:
-        raise ConfigError(
-            f"frozen_frames goes up to {longest}, all {frames} frames of an "
-            "item: a face that speaks would look like a silent one at rest, "
-            f"so keep it below {frames}."
-        )
 
 
 def _need(hparams, key):

@@ -48,7 +48,7 @@ def active_rms(wave, frame=400, range_db=30.0):
     return float(np.sqrt(power[active].mean())) if active.any() else 0.0
 
 
-def mix_sources(waves, rms, level_db):
+def mix_sources(waves, rms, level_db, heard=None):
     """Brings sources to their levels and adds them.
 
     Arguments
@@ -59,6 +59,9 @@ def mix_sources(waves, rms, level_db):
         [S] active RMS of the whole utterances; a silent one (0) stays as is.
     level_db : sequence of float
         [S] levels over the reference level, in dB.
+    heard : np.ndarray, optional
+        [T, S] float32: the sources as they are in the mixture, in a room, at
+        the gains of ``waves``; by default ``waves`` themselves.
 
     Returns
     -------
@@ -76,8 +79,9 @@ def mix_sources(waves, rms, level_db):
         REFERENCE_RMS * 10 ** (level / 20) / value if value > 0 else 1.0
         for value, level in zip(rms, level_db, strict=True)
     ]
-    sources = waves * np.asarray(gains, dtype=np.float32)
-    return _limit(sources.sum(axis=1), sources)
+    gains = np.asarray(gains, dtype=np.float32)
+    heard = waves if heard is None else heard
+    return _limit((heard * gains).sum(axis=1), waves * gains)
 
 
 def noise_gain(mix, noise, snr_db, frame=400):
