@@ -23,7 +23,7 @@ from speechbrain.utils.logger import get_logger
 
 from avsep_sb.brain import AVSeparationBrain
 from avsep_sb.dataio.pipeline import make_datasets
-from avsep_sb.errors import CheckpointError, ConfigError
+from avsep_sb.errors import ConfigError
 from avsep_sb.yaml_keys import refuse_unknown_options, refuse_unused_keys
 
 logger = get_logger(__name__)
@@ -135,23 +135,9 @@ def load_frontend_weights(hparams):
                 "or --freeze_frontend False to train it with the separator."
             )
         return
-    from avsep_sb.inference.load import strict_load
+    from avsep_sb.inference.official_lips import fill_front_end
 
-    try:
-        strict_load(frontend, path)
-    except CheckpointError as ours:
-        from avsep_sb.inference.official import (
-            load_official,
-            read_official_file,
-        )
-
-        try:
-            official = load_official(
-                read_official_file(path, "lip_resnet"), model="lip_resnet"
-            )
-            frontend.load_state_dict(official.state_dict())
-        except (CheckpointError, RuntimeError):
-            raise ours from None
+    fill_front_end(frontend, path)
     logger.info("Visual front end loaded from %s", path)
 
 

@@ -11,12 +11,14 @@ import torch
 
 from avsep_sb.errors import CheckpointError
 from avsep_sb.inference import bin_keys, iianet_keys, official_bin
+from avsep_sb.inference.fit import check_fit
+from avsep_sb.inference.lip_keys import infer_lip_args
 from avsep_sb.inference.official_file import find_state, read_official_file
+from avsep_sb.inference.official_lips import LIP_READERS, fill_lips
 from avsep_sb.lobes.avlit import AVLiT
 from avsep_sb.lobes.bin import BIN
 from avsep_sb.lobes.frame_autoencoder import FrameAutoencoder
 from avsep_sb.lobes.iianet import IIANet
-from avsep_sb.lobes.lip_resnet import LipResNet
 
 __all__ = [
     "MODELS",
@@ -29,18 +31,17 @@ __all__ = [
 #: what a published file may hold, and our class for it
 MODELS = {
     "iianet": IIANet,
-    "lip_resnet": LipResNet,
+    **LIP_READERS,
     "bin": BIN,
     "avlit": AVLiT,
     "frame_autoencoder": FrameAutoencoder,
 }
-# Whose weights have other names there; the front ends' have the same.
+# Whose weights have other names there, lip readers aside.
 KEY_MAPS = {"iianet": iianet_keys, "bin": bin_keys, "avlit": bin_keys}
 
 # Audio-visual cycles of the release, which no argument of it changes.
 AV_CYCLES = 4
 RELEASE_BLOCKS = 16
-NAMES_SHOWN = 5
 
 
 def load_official(state_dict, model_args=None, model="iianet"):
@@ -54,7 +55,8 @@ def load_official(state_dict, model_args=None, model="iianet"):
     model_args : dict, optional
         Arguments of our module that the weights do not tell or that are to
         differ: ``num_blocks`` (all cycles together, 16 if not given) for
-        IIANet; ``relu_type``, ``crop``, ``frozen`` for the lip net;
+        IIANet; ``relu_type``, ``crop``, ``frozen`` for the lip nets and
+        ``embedding`` for MS-TCN and DC-TCN;
         ``num_iterations`` (20) and ``token_policy`` for BIN;
         ``audio_blocks`` (8), ``fusion_positions``, ``residual`` for AVLiT;
         ``crop``, ``size``, ``frozen`` for the autoencoder.
@@ -87,6 +89,9 @@ def load_official(state_dict, model_args=None, model="iianet"):
     if model == "avlit":
         # Its autoencoder is a module of its own here.
         state = bin_keys.split_frontend(state)[0]
+    if model in LIP_READERS:
+        fill_lips(module, state)
+        return module.eval()
     keys = KEY_MAPS.get(model)
     expected = module.state_dict()
     check_fit(
@@ -123,6 +128,8 @@ def infer_args(state, model_args=None, model="iianet"):
         # Only PReLU has weights; ReLU and swish cannot be told apart.
         slopes = any(".relu1." in name for name in state)
         return {"relu_type": "prelu" if slopes else "relu", **given}
+    if model in LIP_READERS:
+        return infer_lip_args(state, given, model)
     if model == "frame_autoencoder":
         return official_bin.autoencoder_args(state, given)
     weights, autoencoder = bin_keys.split_frontend(state)
@@ -218,67 +225,3 @@ def release_state(model="iianet"):
         return official_bin.reference_state(model)
     with torch.device("meta"):
         return IIANet(form="release").state_dict()
-
-
-def check_fit(state, expected, model):
-    """Refuse a state dict that does not fit, with the names that differ.
-
-    Arguments
-    ---------
-    state : dict
-        Names of the release to tensors, from the file.
-    expected : dict
-        Names of the release to tensors, of the module.
-    model : str
-        For the message.
-
-    Example
-    -------
-    >>> check_fit({}, {"ln.bias": torch.ones(9)}, "iianet")
-    Traceback (most recent call last):
-        ...
-    avsep_sb.errors.CheckpointError: The checkpoint is not a whole iianet - ...
-    """
-    missing = [name for name in expected if name not in state]
-    unexpected = [name for name in state if name not in expected]
-    reshaped = [
-        f"{name} {tuple(state[name].shape)} instead of {tuple(value.shape)}"
-        for name, value in expected.items()
-        if name in state and state[name].shape != value.shape
-    ]
-    problems = [
-        f"{what}: {len(names)} ({some(names)})"
-        for what, names in (
-            ("missing keys", missing),
-            ("unexpected keys", unexpected),
-            ("keys of another shape", reshaped),
-        )
-        if names
-    ]
-    if problems:
-        raise CheckpointError(
-            f"The checkpoint is not a whole {model} - "
-            f"{', '.join(problems)}; give the complete file of that model."
-        )
-
-
-def some(names):
-    """List the first names of many.
-
-    Arguments
-    ---------
-    names : list
-        Strings.
-
-    Returns
-    -------
-    str
-        The first five, and "..." if there are more.
-
-    Example
-    -------
-    >>> some(["a", "b"])
-    'a, b'
-    """
-    more = ", ..." if len(names) > NAMES_SHOWN else ""
-    return ", ".join(names[:NAMES_SHOWN]) + more

@@ -3,8 +3,9 @@
 Four layouts of an IIANet file are known: the release's own dictionary, a
 bare state dict, a Lightning checkpoint (separator and lip net in one, told
 apart by prefix), and the parameter names from before the release. The lip
-reading weights come as ``{"model_state_dict": ...}`` with a temporal net
-which separation does not use. BIN's and AVLiT's layouts are described in
+reading weights come as ``{"model_state_dict": ...}`` with a word classifier,
+which separation does not use, nor mostly the temporal net under it. BIN's and
+AVLiT's layouts are described in
 :mod:`avsep_sb.inference.official_bin`.
 
 Authors
@@ -20,12 +21,16 @@ from torch.torch_version import TorchVersion
 
 from avsep_sb.errors import CheckpointError
 from avsep_sb.inference.iianet_keys import normalise_official
+from avsep_sb.inference.lip_keys import without_classifier, without_tcn
 from avsep_sb.inference.official_bin import (
     find_autoencoder_state,
     find_bin_state,
 )
 
-PREFIXES = {"iianet": "audio_model.", "lip_resnet": "video_model."}
+PREFIXES = {
+    "iianet": "audio_model.",
+    **dict.fromkeys(("lip_resnet", "lip_mstcn", "lip_dctcn"), "video_model."),
+}
 
 
 def load_content(path):
@@ -179,7 +184,9 @@ def find_state(content, model="iianet"):
     if model == "lip_resnet":
         # The temporal net of the lip reader; separation takes the embedding
         # from before it.
-        return {k: v for k, v in state.items() if "tcn" not in k}
+        return without_tcn(state)
+    if model in PREFIXES and model != "iianet":
+        return without_classifier(state)
     return normalise_official(state)
 
 
