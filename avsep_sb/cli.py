@@ -1,4 +1,4 @@
-"""The command line: ``avsep separate | import-official | synth | demo``.
+"""The command line: ``avsep separate | evaluate | import-official | ...``.
 
 Only the module of the chosen command is imported, so ``avsep --help`` answers
 before torch could be loaded. Bad input ends in one sentence and status 2.
@@ -19,6 +19,10 @@ COMMANDS = {
     "separate": (
         "avsep_sb.commands.separate",
         "separate the voices of a video, one wav per face",
+    ),
+    "evaluate": (
+        "avsep_sb.commands.evaluate",
+        "score a model on a test manifest and make a page of the results",
     ),
     "import-official": (
         "avsep_sb.commands.import_official",

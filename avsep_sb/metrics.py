@@ -154,8 +154,8 @@ def score_utterance(mix, estimate, target, sample_rate, metrics=METRICS):
     see :mod:`avsep_sb.bss_eval`), PESQ is wide-band P.862.2, STOI that of
     Taal et al. 2011, ESTOI that of Jensen and Taal 2016. "silence" is the
     energy of the output relative to the mixture, in dB, while the target is
-    silent (:func:`avsep_sb.silent_spans.silent_span_db`). Estimate i is compared
-    with target i.
+    silent (:func:`avsep_sb.silent_spans.silent_span_db`). Estimate i is
+    compared with target i.
 
     Arguments
     ---------
