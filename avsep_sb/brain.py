@@ -103,7 +103,8 @@ class AVSeparationBrain(Brain):
         ---------
         batch : PaddedBatch
             With ``mix_sig [B, T]`` and, for models with a front end,
-            ``lips [B, Tv, S, H, W]`` (uint8), and with visual augmentation
+            ``lips [B, Tv, S, H, W]`` (uint8) or, from the cache,
+            embeddings ``[B, Tv, S, C]``, and with visual augmentation
             ``lips_mask [B, Tv, S]`` (bool, False where a face is missing).
         stage : Stage
             Unused: the modules know whether they train.
@@ -118,7 +119,12 @@ class AVSeparationBrain(Brain):
         if "visual_frontend" in self.modules:
             # Items put time first so that PaddedBatch can pad it.
             roi = batch.lips.data.transpose(1, 2)
-            visual = self.modules.visual_frontend(roi)
+            # Embeddings from the cache come as they are.
+            visual = (
+                roi.to(batch.mix_sig.data.dtype)
+                if roi.dim() == 4
+                else self.modules.visual_frontend(roi)
+            )
         mix = batch.mix_sig.data
         masked = {}
         if hasattr(batch, "lips_mask"):

@@ -22,6 +22,7 @@ from speechbrain.utils.distributed import (
 from speechbrain.utils.logger import get_logger
 
 from avsep_sb.brain import AVSeparationBrain
+from avsep_sb.dataio.embedding_fill import fill_cache
 from avsep_sb.dataio.pipeline import make_datasets
 from avsep_sb.errors import ConfigError
 from avsep_sb.yaml_keys import refuse_unknown_options, refuse_unused_keys
@@ -204,6 +205,12 @@ def train_and_evaluate(hparams, run_opts):
     train, valid, test = make_datasets(hparams)
     load_frontend_weights(hparams)
     load_separator_weights(hparams)
+    fill_cache(
+        hparams,
+        (train, valid, test),
+        run_opts.get("device", "cpu"),
+        progress=not run_opts.get("noprogressbar", False),
+    )
     brain = AVSeparationBrain(
         modules=hparams["modules"],
         opt_class=hparams["optimizer"],

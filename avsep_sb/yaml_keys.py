@@ -30,7 +30,7 @@ READ_BY_CODE = frozenset(
     silent_target_prob silent_moving_prob silent_pausing_prob
     offscreen_voice_prob
     crop_size use_lips frontend_weights separator_weights mask_scale
-    new_parts
+    new_parts embedding_cache embedding_dtype
     window_frames dataloader_opts
     valid_dataloader_opts modules loss optimizer lr_scheduler epoch_counter
     checkpointer train_logger visual_frontend separator lr_scheduler_loss

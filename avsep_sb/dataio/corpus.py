@@ -13,7 +13,7 @@ from pathlib import Path
 
 from speechbrain.utils.logger import get_logger
 
-from avsep_sb.dataio.corpus_media import Video, extract_corpus, media_paths
+from avsep_sb.dataio.corpus_media import extract_corpus, media_paths
 from avsep_sb.dataio.manifest import DATA_ROOT, write_manifest
 from avsep_sb.dataio.mixture_rows import mixture_rows
 from avsep_sb.errors import ConfigError, DataError
@@ -144,6 +144,7 @@ def write_splits(
     clip_seconds=None,
     num_spks=2,
     workers=None,
+    ray=None,
 ):
     """Extracts all videos that the lists name and writes the manifests.
 
@@ -155,7 +156,7 @@ def write_splits(
     lists : dict
         Mixtures of each split to write, ``{"train": [ListedMixture, ...]}``.
     videos : dict
-        Path of the video of each utterance.
+        :class:`avsep_sb.dataio.corpus_media.Video` of each utterance.
     speakers : dict
         Speaker label of each utterance.
     data_folder, save_folder : str or Path
@@ -166,8 +167,8 @@ def write_splits(
         Use the first so many seconds of each video; None uses all.
     num_spks : int
         Speakers per mixture.
-    workers : int or None
-        Processes, see :func:`avsep_sb.dataio.corpus_media.extract_corpus`.
+    workers, ray
+        Who works, see :func:`avsep_sb.dataio.corpus_media.extract_corpus`.
 
     Returns
     -------
@@ -175,8 +176,9 @@ def write_splits(
         ``DataError`` is raised if a split would be empty, or if the folder
         of the media cannot be written.
     """
+    whole = media_folder_for(data_folder, media_folder, None)
     media_folder = media_folder_for(data_folder, media_folder, clip_seconds)
-    _check_writable(media_folder)
+    check_writable(media_folder)
     names = {
         name
         for mixtures in lists.values()
@@ -185,10 +187,12 @@ def write_splits(
     }
     logger.info(f"Audio and mouths of {len(names)} videos in {media_folder}")
     failures = extract_corpus(
-        [Video(name, videos[name]) for name in sorted(names)],
+        [videos[name] for name in sorted(names)],
         media_folder,
         clip_seconds,
         workers,
+        ray=ray,
+        whole_folder=whole,
     )
     if failures:
         logger.warning(
@@ -205,7 +209,7 @@ def write_splits(
             name, reason = next(iter(failures.items()))
             raise DataError(
                 f"no mixture of {split} is left, for its videos cannot be "
-                f"used (first {videos[name]}: {reason}); see "
+                f"used (first {videos[name].path}: {reason}); see "
                 f"{media_folder / 'failures.csv'}"
             )
         if len(usable) < len(mixtures):
@@ -226,7 +230,18 @@ def write_splits(
         write_manifest(Path(save_folder) / f"{split}.csv", rows, num_spks)
 
 
-def _check_writable(folder):
+def check_writable(folder):
+    """Makes the folder of the extracted media, or says that it cannot be.
+
+    Arguments
+    ---------
+    folder : Path
+        See :func:`media_folder_for`.
+
+    Example
+    -------
+    >>> check_writable(Path(getfixture("tmpdir")) / "media")
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         writable = os.access(folder, os.W_OK)

@@ -2,13 +2,15 @@
 
 Each video becomes ``audio/<utt>.flac`` (16 kHz, one channel, 16 bit) and
 ``mouths/<utt>.npz`` (key ``data`` [Tv, 96, 96] uint8, 25 fps). The work is
-done in several processes and picks up where it was interrupted; a video
-that cannot be used is listed with its reason and stops nothing.
+done in several processes, or on a Ray cluster, and picks up where it was
+interrupted; a video that cannot be used is listed with its reason and stops
+nothing.
 
 Authors
  * avsep_sb contributors
 """
 
+import csv
 from collections import namedtuple
 from functools import partial
 from pathlib import Path
@@ -16,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from avsep_sb.dataio.corpus_cluster import run_on_cluster
 from avsep_sb.dataio.jobs import list_failures, replace_file, run_jobs
 from avsep_sb.errors import DataError
 
@@ -23,8 +26,14 @@ SAMPLE_RATE = 16000
 VIDEO_FPS = 25
 SAMPLES_PER_FRAME = SAMPLE_RATE // VIDEO_FPS
 
-Video = namedtuple("Video", ["utterance", "path"])
-Video.__doc__ = """A video of one talking face and the name of its utterance."""
+FAILURES = "failures.csv"
+
+Video = namedtuple("Video", ["utterance", "path", "sound"], defaults=[None])
+Video.__doc__ = """A video of one talking face and the name of its utterance.
+
+``sound`` is the file of its sound, from time zero of the video on; None takes
+the sound track of the video.
+"""
 
 
 def media_paths(folder, utterance):
@@ -55,7 +64,30 @@ def media_paths(folder, utterance):
     }
 
 
-def extract_video(video, folder, clip_seconds=None):
+def is_extracted(video, folder):
+    """Whether the audio and the mouth ROI of a video are there.
+
+    Arguments
+    ---------
+    video : Video
+        The file and the name of its utterance.
+    folder : str or Path
+        Folder of the extracted media.
+
+    Returns
+    -------
+    bool
+
+    Example
+    -------
+    >>> is_extracted(Video("a", "a.mp4"), "nowhere")
+    False
+    """
+    paths = media_paths(folder, video.utterance)
+    return all(path.is_file() for path in paths.values())
+
+
+def extract_video(video, folder, clip_seconds=None, whole_folder=None):
     """Writes audio and mouth ROI of one video, both or none.
 
     Arguments
@@ -67,6 +99,9 @@ def extract_video(video, folder, clip_seconds=None):
     clip_seconds : float or None
         Keep the first so many seconds; None keeps all. Audio and frames are
         cut to the same time.
+    whole_folder : str, Path or None
+        Folder of media of whole videos. What is there is cut, which gives
+        the same files without a look at the video.
 
     Returns
     -------
@@ -74,30 +109,21 @@ def extract_video(video, folder, clip_seconds=None):
         ``VideoError`` or ``DataError`` is raised for a video that cannot be
         decoded, has no sound, or shows no face.
     """
-    from avsep_sb.vision.decode import read_audio
-    from avsep_sb.vision.mouth import mouth_rois
-
-    # The sound first: it is cheap, and without it no face need be sought.
-    audio = np.asarray(read_audio(str(video.path), SAMPLE_RATE))
-    if audio.size == 0 or not np.isfinite(audio).all():
-        raise DataError("the sound track is empty or holds NaN")
-    if not audio.any():
-        raise DataError("the sound track is silent throughout")
-    rois = np.asarray(mouth_rois(str(video.path), max_faces=1)[0])
-    if rois.shape[0] == 0:
-        raise DataError("no face was found")
-    frames = min(rois.shape[1], -(-len(audio) // SAMPLES_PER_FRAME))
+    if whole_folder is not None and is_extracted(video, whole_folder):
+        audio, rois = _read_whole(media_paths(whole_folder, video.utterance))
+    else:
+        # The sound first: it is cheap, and without it no face need be sought.
+        audio, rois = _read_sound(video), _read_mouth(video)
+    frames = min(len(rois), -(-len(audio) // SAMPLES_PER_FRAME))
     if clip_seconds is not None:
         frames = min(frames, round(clip_seconds * VIDEO_FPS))
     if frames < 1:
         raise DataError("the video is shorter than one frame")
     audio = audio[: frames * SAMPLES_PER_FRAME]
     paths = media_paths(folder, video.utterance)
-    for path in paths.values():
-        path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(
         paths["lips"],
-        lambda file: np.savez_compressed(file, data=rois[0, :frames]),
+        lambda file: np.savez_compressed(file, data=rois[:frames]),
     )
     # The audio comes last: where it stands, the pair is complete.
     replace_file(
@@ -108,8 +134,68 @@ def extract_video(video, folder, clip_seconds=None):
     )
 
 
+def _read_sound(video):
+    """The sound of a video [T] float32 at 16 kHz."""
+    if video.sound is None:
+        from avsep_sb.vision.decode import read_audio
+
+        audio = np.asarray(read_audio(str(video.path), SAMPLE_RATE))
+    else:
+        from avsep_sb.vision.audio_stream import stream_audio
+
+        parts = stream_audio(str(video.sound), SAMPLE_RATE, picture=False)
+        audio = np.concatenate([np.zeros(0, np.float32), *parts])
+    if audio.size == 0 or not np.isfinite(audio).all():
+        raise DataError("the sound track is empty or holds NaN")
+    if not audio.any():
+        raise DataError("the sound track is silent throughout")
+    return audio
+
+
+def _read_mouth(video):
+    """The mouth of a video [Tv, 96, 96] uint8 at 25 fps."""
+    from avsep_sb.vision.mouth import mouth_rois
+
+    rois = np.asarray(mouth_rois(str(video.path), max_faces=1)[0])
+    if rois.shape[0] == 0:
+        raise DataError("no face was found")
+    return rois[0]
+
+
+def _read_whole(paths):
+    """Sound [T] int16 and mouth [Tv, 96, 96] as they were extracted."""
+    audio, _ = soundfile.read(paths["wav"], dtype="int16")
+    with np.load(paths["lips"]) as file:
+        return audio, file["data"]
+
+
+def extract_missing(video, folder, clip_seconds=None, whole_folder=None):
+    """Extracts a video unless somebody has done so meanwhile.
+
+    Arguments
+    ---------
+    video : Video
+        The file and the name of its utterance.
+    folder, clip_seconds, whole_folder
+        As in :func:`extract_video`.
+    """
+    if not is_extracted(video, folder):
+        extract_video(
+            video,
+            folder=folder,
+            clip_seconds=clip_seconds,
+            whole_folder=whole_folder,
+        )
+
+
 def extract_corpus(
-    videos, folder, clip_seconds=None, workers=None, progress=True
+    videos,
+    folder,
+    clip_seconds=None,
+    workers=None,
+    progress=True,
+    ray=None,
+    whole_folder=None,
 ):
     """Extracts many videos in parallel and lists those that failed.
 
@@ -122,14 +208,21 @@ def extract_corpus(
         What to extract.
     folder : str or Path
         Folder of the extracted media; ``failures.csv`` (columns ``file`` and
-        ``reason``) is written there if any video failed.
+        ``reason``) is written there if any video failed. Rows of videos
+        that are not among these are kept.
     clip_seconds : float or None
         See :func:`extract_video`.
     workers : int or None
         Number of processes; None takes one per processor that this process
         may use, 0 works in this process.
     progress : bool
-        Whether to show a progress bar.
+        Whether to show a progress bar, with the time left.
+    ray : str or None
+        Address of a Ray cluster, whose processors then do the work, see
+        :func:`avsep_sb.dataio.cluster.connected`; "" takes the one that the
+        environment names. None uses processes of this machine.
+    whole_folder : str, Path or None
+        See :func:`extract_video`.
 
     Returns
     -------
@@ -143,19 +236,31 @@ def extract_corpus(
     ...     extract_corpus([], folder, workers=0)
     {}
     """
-    folder = Path(folder)
-    open_jobs = [
-        video
-        for video in videos
-        if not all(
-            path.is_file()
-            for path in media_paths(folder, video.utterance).values()
-        )
-    ]
-    extract = partial(extract_video, folder=folder, clip_seconds=clip_seconds)
-    failures = run_jobs(extract, open_jobs, workers, "mouths", progress)
-    list_failures(
-        folder / "failures.csv",
-        {video.path: reason for video, reason in failures.items()},
+    # Absolute: machines of a cluster work in other folders.
+    folder = Path(folder).absolute()
+    videos = list(videos)
+    open_jobs = [video for video in videos if not is_extracted(video, folder)]
+    extract = partial(
+        extract_missing,
+        folder=folder,
+        clip_seconds=clip_seconds,
+        whole_folder=whole_folder and Path(whole_folder).absolute(),
     )
+    if ray is None:
+        failures = run_jobs(extract, open_jobs, workers, "mouths", progress)
+    else:
+        failures = run_on_cluster(extract, open_jobs, ray, "mouths", progress)
+    failed = _other_failures(folder / FAILURES, videos)
+    failed.update({str(v.path): reason for v, reason in failures.items()})
+    list_failures(folder / FAILURES, failed)
     return {video.utterance: reason for video, reason in failures.items()}
+
+
+def _other_failures(path, videos):
+    """Rows of an older list which these videos have nothing to do with."""
+    if not path.is_file():
+        return {}
+    now = {str(video.path) for video in videos}
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {r["file"]: r["reason"] for r in rows if r["file"] not in now}

@@ -80,6 +80,10 @@ class ItemReader:
     visual_augment : VisualAugment, optional
         What is wrong with the faces, in training; items then have a mask.
 
+    embeddings : EmbeddingCache, optional
+        What a front end made of the lips, read in their place: items then
+        have lips [Tv, S, C]. ``crop_size`` must be None.
+
     Example
     -------
     >>> import soundfile
@@ -110,6 +114,7 @@ class ItemReader:
         silence=None,
         visual_augment=None,
         rooms=None,
+        embeddings=None,
     ):
         self.num_spks = num_spks
         self.sample_rate = sample_rate
@@ -124,6 +129,7 @@ class ItemReader:
         self.noise = noise
         self.silence = silence
         self.rooms = rooms
+        self.embeddings = embeddings
         self.mouths = Mouths(
             video_fps, crop_size, random_crop, horizontal_flip, visual_augment
         )
@@ -185,6 +191,8 @@ class ItemReader:
         return Item(mix, waves, lips, mask)
 
     def _lips(self, source):
+        if self.embeddings is not None:
+            return self.embeddings.read(source.lips)
         return read_lips(source.lips, self.video_fps)
 
     def _check(self, sources, counts, lips):

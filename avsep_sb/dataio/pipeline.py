@@ -22,6 +22,7 @@ from avsep_sb.dataio.augmentations import (
     make_visual_augment,
 )
 from avsep_sb.dataio.draws import SharedEpoch, row_sources
+from avsep_sb.dataio.embedding_fill import open_cache
 from avsep_sb.dataio.items import ItemReader
 from avsep_sb.dataio.manifest import check_manifest, columns
 from avsep_sb.dataio.mixing import Mixer
@@ -124,6 +125,8 @@ def make_datasets(hparams):
         ``silent_pausing_prob`` and
         ``offscreen_voice_prob`` (0; the mixture is then more than its sources,
         and the loss needs ``silent``). All of it is for training items alone.
+        ``embedding_cache`` (a folder) reads embeddings in place of lips, see
+        :func:`avsep_sb.dataio.embedding_fill.open_cache`.
         ``valid_noise_folder``, ``test_noise_folder``, ``valid_rir_folder``
         and ``test_rir_folder`` do the same to listed mixtures, which are
         drawn once and for all by (seed, ID).
@@ -162,6 +165,9 @@ the data pipeline needs: add it to the YAML file.
         "use_lips": bool(hparams["use_lips"]),
         "crop_size": _crop_size(hparams["crop_size"]),
     }
+    embeddings = open_cache(hparams)
+    if embeddings is not None:
+        common.update(embeddings=embeddings, crop_size=None)
     if hparams["dynamic_mixing"]:
         _need(hparams, "mix_gain_db")
     min_spks = read_min_spks(hparams)

@@ -106,7 +106,14 @@ def ready_rows(folder, split, data_folder, num_spks=2, speaker=speaker_of):
     return rows
 
 
-def write_ready_splits(folder, splits, data_folder, save_folder, num_spks=2):
+def write_ready_splits(
+    folder,
+    splits,
+    data_folder,
+    save_folder,
+    num_spks=2,
+    speaker=speaker_of,
+):
     """Writes the manifests of ready mixtures.
 
     Arguments
@@ -119,11 +126,13 @@ def write_ready_splits(folder, splits, data_folder, save_folder, num_spks=2):
         Folder that ``$data_root`` stands for, and folder of the manifests.
     num_spks : int
         Speakers per mixture.
+    speaker : callable
+        Speaker label of an utterance name.
 
     Example
     -------
     >>> write_ready_splits("corpus", [], "corpus", "manifests")
     """
     for split in splits:
-        rows = ready_rows(folder, split, data_folder, num_spks)
+        rows = ready_rows(folder, split, data_folder, num_spks, speaker)
         write_manifest(Path(save_folder) / f"{split}.csv", rows, num_spks)

@@ -1,18 +1,22 @@
 """Prepares GRID: mouth ROIs, audio and manifests of speaker mixtures.
 
+``python recipes/GRID/prepare.py FOLDER -j 8`` crops the whole corpus;
+training prepares what its mixtures need, and finds what is cropped already.
+
 Authors
  * avsep_sb contributors
 """
 
 import re
+import sys
+from functools import cached_property
 from pathlib import Path
 
-from avsep_sb.dataio.corpus import SPLITS, open_splits, write_splits
-from avsep_sb.dataio.mixture_lists import (
-    make_mixture_list,
-    write_mixture_list,
-)
-from avsep_sb.errors import DataError
+from avsep_sb.dataio.corpus_media import Video
+from avsep_sb.dataio.corpus_prepare import prepare_mixtures
+from avsep_sb.dataio.crop_command import crop_main
+from avsep_sb.dataio.raw_corpus import RawCorpus
+from avsep_sb.errors import DataError, run_or_explain
 
 TEST_SPEAKERS = ("s1", "s2", "s20", "s22")
 """The unseen speakers of the lip-reading literature on GRID."""
@@ -23,14 +27,16 @@ VALID_SPEAKERS = ("s3", "s4", "s30", "s31")
 def prepare_grid(
     data_folder,
     save_folder,
-    num_train=20000,
-    num_valid=5000,
-    num_test=3000,
+    num_train=None,
+    num_valid=None,
+    num_test=None,
     mix_seed=0,
+    lists_folder=None,
     media_folder=None,
     num_spks=2,
     clip_seconds=None,
     workers=None,
+    ray=None,
     skip_prep=False,
 ):
     """Writes ``train.csv``, ``valid.csv`` and ``test.csv`` of GRID.
@@ -46,10 +52,15 @@ def prepare_grid(
         The corpus, with videos ``s<k>/*.mpg`` (in subfolders too).
     save_folder : str or Path
         Folder of the manifests. A manifest that is there stays.
-    num_train, num_valid, num_test : int
-        Mixtures of each split.
+    num_train, num_valid, num_test : int or None
+        Mixtures of each split; None takes 20000, 5000 and 3000, or 300 of
+        more than two speakers.
     mix_seed : int
         Seed of the mixtures.
+    lists_folder : str, Path or None
+        Folder of ``mix_<num_spks>_spk_{tr,cv,tt}.scp``, for mixtures of
+        another run; None looks in ``<data_folder>/lists`` and in
+        ``data_folder``.
     media_folder : str, Path or None
         Folder for the extracted audio and mouths, which all experiments
         share; None takes ``<data_folder>/avsep_sb``.
@@ -59,6 +70,9 @@ def prepare_grid(
         Use the first so many seconds of each video; None uses all (3 s).
     workers : int or None
         Processes; None takes one per processor.
+    ray : str or None
+        Address of a Ray cluster that does the work ("auto", "local" or
+        HOST:PORT); None takes processes of this machine.
     skip_prep : bool
         Do nothing.
 
@@ -68,50 +82,115 @@ def prepare_grid(
     """
     if skip_prep:
         return
-    counts = {"train": num_train, "valid": num_valid, "test": num_test}
-    settings = {
-        "corpus": "GRID",
-        "num_spks": num_spks,
-        "clip_seconds": clip_seconds,
-        "mix_seed": mix_seed,
-        "counts": counts,
-    }
-    splits = open_splits(save_folder, settings)
-    if not splits:
-        return
-    videos, speakers = find_videos(data_folder)
-    lists = {}
-    for index, split in enumerate(SPLITS):
-        if split not in splits:
-            continue
-        members = {
+    prepare_mixtures(
+        GRID(data_folder),
+        save_folder,
+        lists_folder=lists_folder,
+        num_train=num_train,
+        num_valid=num_valid,
+        num_test=num_test,
+        mix_seed=mix_seed,
+        media_folder=media_folder,
+        num_spks=num_spks,
+        clip_seconds=clip_seconds,
+        workers=workers,
+        ray=ray,
+    )
+
+
+class GRID(RawCorpus):
+    """``s<k>/*.mpg``, in subfolders too.
+
+    Arguments
+    ---------
+    folder : str or Path
+        The folder that holds ``s1`` to ``s34``.
+    """
+
+    name = "GRID"
+    parts = tuple(f"s{k}" for k in range(1, 35) if k != 21)
+    clip_seconds = None
+    public_lists = False
+
+    @cached_property
+    def _found(self):
+        return find_videos(self.folder)
+
+    def roots(self):
+        """Folders of the speakers who are there.
+
+        Returns
+        -------
+        dict
+            ``{speaker: Path}``; ``DataError`` is raised if there is no video.
+        """
+        speakers = dict.fromkeys(self._found[1].values())
+        return {speaker: self.folder / speaker for speaker in speakers}
+
+    def find(self, utterance):
+        """The video of an utterance.
+
+        Arguments
+        ---------
+        utterance : str
+            ``s<k>_<sentence>``.
+
+        Returns
+        -------
+        Video or None
+        """
+        path = self._found[0].get(utterance)
+        return None if path is None else Video(utterance, path)
+
+    def videos(self, parts=None):
+        """All videos of the corpus.
+
+        Arguments
+        ---------
+        parts : collection of str or None
+            Speakers wanted; None takes all.
+
+        Yields
+        ------
+        Video
+        """
+        for name, path in self._found[0].items():
+            if parts is None or self.speaker(name) in parts:
+                yield Video(name, path)
+
+    def members(self, split):
+        """The utterances of the speakers of a split.
+
+        Arguments
+        ---------
+        split : str
+            "train", "valid" or "test".
+
+        Returns
+        -------
+        dict
+            ``{utterance: speaker}``.
+        """
+        return {
             name: speaker
-            for name, speaker in speakers.items()
+            for name, speaker in self._found[1].items()
             if split_of(speaker) == split
         }
-        found = sorted(set(members.values()))
-        if len(found) < num_spks:
-            raise DataError(
-                f"the {split} split needs {num_spks} speakers but "
-                f"{data_folder} has {', '.join(found) or 'none'} of "
-                f"{_wanted(split)}: download more speakers"
-            )
-        lists[split] = make_mixture_list(
-            members, counts[split], [mix_seed, index], num_spks
-        )
-        name = f"mix_{num_spks}_spk_{SPLITS[split]}.scp"
-        write_mixture_list(Path(save_folder, "lists", name), lists[split])
-    write_splits(
-        lists,
-        videos,
-        speakers,
-        data_folder,
-        save_folder,
-        media_folder,
-        clip_seconds,
-        num_spks,
-        workers,
-    )
+
+    def pool_name(self, split):
+        """The speakers of a split, for messages.
+
+        Arguments
+        ---------
+        split : str
+            "train", "valid" or "test".
+
+        Returns
+        -------
+        str
+        """
+        named = {"test": TEST_SPEAKERS, "valid": VALID_SPEAKERS}
+        return ", ".join(named.get(split, ("the other speakers",)))
 
 
 def split_of(speaker):
@@ -168,6 +247,5 @@ def find_videos(data_folder):
     return videos, speakers
 
 
-def _wanted(split):
-    named = {"test": TEST_SPEAKERS, "valid": VALID_SPEAKERS}
-    return ", ".join(named.get(split, ("the other speakers",)))
+if __name__ == "__main__":
+    sys.exit(run_or_explain(crop_main, sys.argv[1:], GRID))

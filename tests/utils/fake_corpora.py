@@ -52,8 +52,16 @@ def fake_vision(monkeypatch):
         shape = (1, round(seconds * 25), 96, 96)
         return np.full(shape, seed % 256, dtype=np.uint8), [None]
 
+    def stream_audio(path, sample_rate, picture):
+        assert not picture  # of a file of sound alone
+        yield read_audio(path, sample_rate)
+
+    def probe(path):
+        return SimpleNamespace(duration=_read(path)[1])
+
     for name, module in (
-        ("decode", SimpleNamespace(read_audio=read_audio)),
+        ("audio_stream", SimpleNamespace(stream_audio=stream_audio)),
+        ("decode", SimpleNamespace(read_audio=read_audio, probe=probe)),
         ("mouth", SimpleNamespace(mouth_rois=mouth_rois)),
     ):
         monkeypatch.setitem(sys.modules, f"avsep_sb.vision.{name}", module)

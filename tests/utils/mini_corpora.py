@@ -109,9 +109,11 @@ def make_lrs2(root):
 
 
 def make_grid(root):
-    """``s<k>/*.mpg`` (360x288 mpeg1, stereo mp2 at 44.1 kHz), six speakers."""
+    """``s<k>/*.mpg`` (360x288 mpeg1, stereo mp2 at 44.1 kHz), three speakers
+    of each split."""
     root = Path(root)
-    for index, speaker in enumerate(("s1", "s2", "s3", "s4", "s5", "s34")):
+    speakers = ("s1", "s2", "s3", "s4", "s5", "s34", "s6", "s20", "s30")
+    for index, speaker in enumerate(speakers):
         names = ["bbaf2n"] if speaker != "s5" else ["bbaf2n", "swiz3n"]
         for number, name in enumerate(names):
             write_clip(
