@@ -122,8 +122,8 @@ def add_arguments(parser):
     parser.add_argument(
         "--swish",
         action="store_true",
-        help="the lip net has swish activations (DC-TCN weights), which "
-        "its weights do not tell from ReLU",
+        help="the lip net has swish activations, which its weights do not "
+        "tell from ReLU (not needed for a whole DC-TCN or MS-TCN)",
     )
     parser.add_argument(
         "--overwrite",
@@ -157,6 +157,7 @@ def run(args):
         read_num_blocks,
         read_official_file,
     )
+    from avsep_sb.inference.official_lips import has_swish
 
     if args.num_blocks is not None and args.num_blocks < 1:
         raise ConfigError(f"--num-blocks is {args.num_blocks}: give 1 or more.")
@@ -185,7 +186,7 @@ def run(args):
 
     lip_file, lip_state = find_lips(args, read_official_file)
     lip_chosen = {"crop": CROPS[crop], "frozen": True}
-    if args.swish:
+    if args.swish or has_swish(lip_file):
         lip_chosen["relu_type"] = "swish"
     lips = load_official(lip_state, lip_chosen, "lip_resnet")
     lip_args = infer_args(lip_state, lip_chosen, "lip_resnet")

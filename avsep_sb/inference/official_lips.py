@@ -16,7 +16,11 @@ from avsep_sb.inference.lip_keys import (
     without_tcn,
 )
 from avsep_sb.inference.load import strict_load
-from avsep_sb.inference.official_file import load_content, read_official_file
+from avsep_sb.inference.official_file import (
+    find_state,
+    load_content,
+    read_official_file,
+)
 from avsep_sb.lobes.lip_dctcn import LipDCTCN
 from avsep_sb.lobes.lip_mstcn import LipMSTCN
 from avsep_sb.lobes.lip_resnet import LipResNet
@@ -124,6 +128,34 @@ def fill_front_end(net, path):
         nested = any(isinstance(part, dict) for part in content.values())
         has_tcn = kind_of(content) != "lip_resnet"
         raise (theirs if nested or has_tcn else ours) from None
+
+
+def has_swish(path):
+    """Tell whether a published lip reader has swish activations.
+
+    Arguments
+    ---------
+    path : str or pathlib.Path
+        Its checkpoint, or a Lightning checkpoint that holds it.
+
+    Returns
+    -------
+    bool
+        True for an MS-TCN or DC-TCN without the slopes of PReLU: those
+        published have one or the other. Without a temporal network nothing
+        is known, which gives False.
+
+    Example
+    -------
+    >>> import torch
+    >>> path = getfixture("tmpdir") / "lips.pth"
+    >>> torch.save({"tcn.tcn_trunk.features.a": torch.ones(1)}, path)
+    >>> has_swish(path)
+    True
+    """
+    names = list(find_state(load_content(path), "lip_dctcn"))
+    slopes = any(SLOPES in name for name in names)
+    return kind_of(names) != "lip_resnet" and not slopes
 
 
 def _check_activation(state, own):

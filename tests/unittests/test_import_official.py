@@ -19,9 +19,12 @@ from torch.torch_version import TorchVersion
 from avsep_sb.commands.import_official import add_arguments, run
 from avsep_sb.errors import CheckpointError, ConfigError
 from avsep_sb.inference.iianet_keys import ours_to_official
+from avsep_sb.inference.lip_keys import ours_to_official as lips_to_official
 from avsep_sb.inference.official import load_official, read_official_file
 from avsep_sb.inference.separation import AVSeparation
 from avsep_sb.lobes.iianet import IIANet
+from avsep_sb.lobes.lip_dctcn import LipDCTCN
+from avsep_sb.lobes.lip_mstcn import LipMSTCN
 from avsep_sb.lobes.lip_resnet import LipResNet
 
 BLOCKS = 3
@@ -157,6 +160,25 @@ def test_card_names_the_hash_of_the_sources(official, lips, lip_file, tmp_path):
     card = (dest / "README.md").read_text()
     for source in (path, lip_file):
         assert hashlib.sha256(source.read_bytes()).hexdigest() in card
+
+
+@pytest.mark.parametrize("kind", ["mstcn", "dctcn"])
+def test_lip_reader_with_its_temporal_net(official, kind, tmp_path):
+    """Published whole, without slopes: its trunk, with swish."""
+    small = LipMSTCN("tcn", 6, 1, relu_type="swish")
+    if kind == "dctcn":
+        small = LipDCTCN("tcn", (1,), 3, 16)
+    path, lip, dest = (tmp_path / name for name in ("a.pth", "l.pth", "model"))
+    torch.save(official, path)
+    state = lips_to_official(small.state_dict())
+    torch.save({"model_state_dict": state}, lip)
+    run(options(path, "--to", dest, "--lip", lip, "--num-blocks", 1))
+    model = AVSeparation.from_hparams(dest)
+    front_end = model.mods.visual_frontend
+    assert "relu_type: swish" in (dest / "hyperparams.yaml").read_text()
+    small.tcn = None
+    roi = torch.randint(0, 256, (1, 1, 2, 96, 96), dtype=torch.uint8)
+    assert torch.equal(front_end(roi), small.eval()(roi))
 
 
 def test_lip_weights_have_to_be_given(official, tmp_path):
