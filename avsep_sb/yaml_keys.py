@@ -34,7 +34,7 @@ READ_BY_CODE = frozenset(
     window_frames dataloader_opts
     valid_dataloader_opts modules loss optimizer lr_scheduler epoch_counter
     checkpointer train_logger visual_frontend separator lr_scheduler_loss
-    trainer pixel_scale
+    trainer pixel_scale max_shift sir_db
     """.split()
 )
 
