@@ -135,8 +135,9 @@ class LRS2(RawCorpus):
                 f"list of two-speaker mixtures: put {name}, which comes with "
                 f"LRS2, into {self.folder}"
             )
-        lines = path.read_text(encoding="utf-8").split("\n")
-        names = [line.split()[0].replace("/", "_") for line in lines if line.strip()]
+        # Lines of test.txt go on with a remark.
+        fields = map(str.split, path.read_text(encoding="utf-8").splitlines())
+        names = [line[0].replace("/", "_") for line in fields if line]
         return {utterance: self.speaker(utterance) for utterance in names}
 
     def pool_name(self, split):

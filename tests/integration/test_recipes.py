@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.utils.mini_corpora import MAKERS
+from tests.utils.mini_large import make_lrs3, make_voxceleb2
 from tests.utils.mini_lrs3_wham import make_lrs3_wham
 from tests.utils.mini_ntcd import make_ntcd
 from tests.utils.recipe_tests import failed_checks, read_rows, run_row
@@ -17,6 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 ROWS = read_rows(ROOT / "tests" / "recipes")
 MAKERS = {
     **MAKERS,
+    "LRS3": make_lrs3,
+    "VoxCeleb2": make_voxceleb2,
     "NTCD-TIMIT": make_ntcd,
     "LRS3-WHAM": make_lrs3_wham,
 }

@@ -54,7 +54,7 @@ def test_cropped_once_then_mixed(repo, tree, seen, capsys):
         tree,
         save,
         make_lists=True,
-        num_train=2,
+        num_train=1,
         num_valid=1,
         num_test=1,
         workers=0,

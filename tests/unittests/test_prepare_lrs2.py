@@ -196,6 +196,35 @@ def test_media_elsewhere_and_whole_clips(lrs2, tree, tmp_path, monkeypatch):
     assert rows[0]["s1_wav"].startswith(str(media / "whole"))
 
 
+@pytest.mark.parametrize("num_spks", [2, 3])
+def test_lists_are_drawn(lrs2, tree, num_spks, monkeypatch):
+    """Of what the public lists name, or else of the corpus's own files."""
+    fake_vision(monkeypatch)
+    for part, one in (("val", "69"), ("test", "70")):
+        write_video(tree / "mvlrs_v1" / "main" / one / "00001.mp4", int(one))
+        ids = (*IDS[{"val": "cv", "test": "tt"}[part]], one)
+        lines = "".join(f"{name}/00001 NF\n" for name in ids)
+        (tree / "mvlrs_v1" / f"{part}.txt").write_text(lines)
+    if num_spks == 2:
+        (tree / "lists" / "mix_2_spk_tr.scp").unlink()
+        with pytest.raises(DataError, match="without train.txt or a list"):
+            prepare(lrs2, tree, make_lists=True)
+        lines = "".join(f"{name}/00002\n" for name in IDS["tr"])
+        (tree / "train.txt").write_text(lines)
+    options = {"num_train": 1, "num_valid": 1, "num_test": 1, "mix_seed": 3}
+    save = prepare(lrs2, tree, num_spks=num_spks, make_lists=True, **options)
+    drawn = check_manifest(save / "train.csv", tree, num_spks=num_spks)[0]
+    given = check_manifest(save / "test.csv", tree, num_spks=num_spks)
+    speakers = {given[0][f"s{k + 1}_spk"] for k in range(num_spks)}
+    assert len(speakers) == num_spks
+    if num_spks == 2:
+        assert len(given) == 2 and drawn["s1_wav"].endswith("_00002.flac")
+    else:
+        assert speakers == {"65", "66", "70"}
+        gain = float(drawn["ID"].split("_")[2])
+        assert drawn["ID"].split("_")[5::3] == ["0", f"{-gain:.5g}"]
+
+
 def make_ready(root):
     for split, ids in IDS.items():
         mix = ListedMixture((f"{ids[0]}_00001", f"{ids[1]}_00002"), (2.5, -2.5))
