@@ -45,7 +45,7 @@ _ObjectLoader.add_multi_constructor("!new:", _construct)
 _ObjectLoader.add_multi_constructor("!", _construct)
 
 
-def read_run(output_folder):
+def read_objects(output_folder):
     """Reads the resolved YAML of a run; its objects as (class, arguments).
 
     Arguments
@@ -56,7 +56,7 @@ def read_run(output_folder):
     Returns
     -------
     dict
-        Top-level keys.
+        Top-level keys. ``CheckpointError`` is raised if there is no run.
     """
     path = Path(output_folder) / "hyperparams.yaml"
     if not path.is_file():
@@ -64,7 +64,24 @@ def read_run(output_folder):
             f"'{path}' is missing: '{output_folder}' is not the output "
             "folder of a training run."
         )
-    run = yaml.load(path.read_text(encoding="utf-8"), Loader=_ObjectLoader)
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=_ObjectLoader)
+
+
+def read_run(output_folder):
+    """Reads the resolved YAML of a run that trained a separator.
+
+    Arguments
+    ---------
+    output_folder : str or Path
+        As for :func:`read_objects`.
+
+    Returns
+    -------
+    dict
+        Top-level keys. ``ConfigError`` names one that is missing.
+    """
+    run = read_objects(output_folder)
+    path = Path(output_folder) / "hyperparams.yaml"
     for key in ("separator", "save_folder", "sample_rate", "num_spks"):
         if key not in run:
             raise ConfigError(f"'{path}' has no key '{key}' to export.")

@@ -18,8 +18,13 @@ import yaml
 from avsep_sb.errors import ConfigError
 
 FORMAT_VERSION = 1
-WEIGHT_FILES = ("separator.ckpt", "visual_frontend.ckpt")
-FOLDER_FILES = ("hyperparams.yaml", "README.md", *WEIGHT_FILES)
+#: modules that a folder may hold the weights of
+MODULE_NAMES = ("separator", "visual_frontend", "sync_net")
+FOLDER_FILES = (
+    "hyperparams.yaml",
+    "README.md",
+    *(f"{name}.ckpt" for name in MODULE_NAMES),
+)
 
 HEADER = """\
 # Pretrained audio-visual speech separation model of avsep_sb. Load with
@@ -107,17 +112,41 @@ def hyperparams_text(
     if frontend_yaml is not None:
         names.insert(0, "visual_frontend")
         objects = f"visual_frontend: {frontend_yaml}\n\n{objects}"
-    loadables = "".join(f"        {n}: !ref <{n}>\n" for n in names)
-    shown = [*names, "mixture_consistency"] if hold else names
-    modules = "".join(f"    {n}: !ref <{n}>\n" for n in shown)
-    strict = "!name:avsep_sb.inference.load.strict_load"
-    hooks = "".join(f"        {n}: {strict}\n" for n in names)
     return (
         f"{HEADER}format_version: {FORMAT_VERSION}\n"
         f"sample_rate: {sample_rate}\n"
         f"video_fps: {video_fps}\n"
         f"num_spks: {num_spks}\n\n"
         f"{objects}\n{hold}"
+        + loading_text(names, ["mixture_consistency"] if hold else [])
+    )
+
+
+def loading_text(names, others=()):
+    """Write the end of a ``hyperparams.yaml``: what is loaded, and how.
+
+    Arguments
+    ---------
+    names : list of str
+        Modules with weights.
+    others : list of str
+        Modules without.
+
+    Returns
+    -------
+    str
+        The keys ``modules``, ``audio_normalizer`` and ``pretrainer``.
+
+    Example
+    -------
+    >>> loading_text(["separator"]).splitlines()[1]
+    '    separator: !ref <separator>'
+    """
+    loadables = "".join(f"        {n}: !ref <{n}>\n" for n in names)
+    modules = "".join(f"    {n}: !ref <{n}>\n" for n in [*names, *others])
+    strict = "!name:avsep_sb.inference.load.strict_load"
+    hooks = "".join(f"        {n}: {strict}\n" for n in names)
+    return (
         f"modules:\n{modules}\n"
         "audio_normalizer: "
         "!new:speechbrain.dataio.preprocess.AudioNormalizer\n"
@@ -189,6 +218,48 @@ def write_pretrained_folder(
     ['README.md', 'hyperparams.yaml', 'separator.ckpt']
     >>> tmp.cleanup()
     """
+    text = hyperparams_text(
+        separator_yaml,
+        frontend_yaml,
+        sample_rate,
+        video_fps,
+        num_spks,
+        consistency_yaml,
+    )
+    modules = {"separator": separator, "visual_frontend": visual_frontend}
+    return write_folder(dest, modules, text, card, overwrite)
+
+
+def write_folder(dest, modules, text, card, overwrite=False):
+    """Write weights, YAML and card to a folder, whole or not at all.
+
+    Arguments
+    ---------
+    dest : str or pathlib.Path
+        The folder; made if missing, with its parents.
+    modules : dict
+        Names of ``MODULE_NAMES`` to trained modules; those that are None are
+        left out.
+    text : str
+        Of ``hyperparams.yaml``.
+    card : str
+        Text of the model card, in Markdown.
+    overwrite : bool
+        Replace a pretrained folder which is there already.
+
+    Returns
+    -------
+    pathlib.Path
+        ``dest``. A ConfigError is raised as by
+        :func:`write_pretrained_folder`.
+
+    Example
+    -------
+    >>> dest = getfixture("tmp_path") / "model"
+    >>> folder = write_folder(dest, {"separator": None}, "a: 1", "# A card")
+    >>> sorted(p.name for p in folder.iterdir())
+    ['README.md', 'hyperparams.yaml']
+    """
     dest = Path(dest)
     check_destination(dest, overwrite)
     dest.parent.mkdir(parents=True, exist_ok=True)
@@ -198,18 +269,9 @@ def write_pretrained_folder(
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
     try:
-        modules = (separator, visual_frontend)
-        for name, module in zip(WEIGHT_FILES, modules, strict=True):
+        for name, module in modules.items():
             if module is not None:
-                torch.save(cpu_state(module), unfinished / name)
-        text = hyperparams_text(
-            separator_yaml,
-            frontend_yaml,
-            sample_rate,
-            video_fps,
-            num_spks,
-            consistency_yaml,
-        )
+                torch.save(cpu_state(module), unfinished / f"{name}.ckpt")
         (unfinished / "hyperparams.yaml").write_text(text, encoding="utf-8")
         (unfinished / "README.md").write_text(card, encoding="utf-8")
         if dest.exists():
