@@ -10,6 +10,17 @@ from avsep_sb.dataio.rooms import RirFolder
 from avsep_sb.dataio.visual_augment import VisualAugment
 from avsep_sb.errors import ConfigError
 
+_NOISE = {
+    "train": "noise_folder",
+    "valid": "valid_noise_folder",
+    "test": "test_noise_folder",
+}
+_ROOMS = {
+    "train": "rir_folder",
+    "valid": "valid_rir_folder",
+    "test": "test_rir_folder",
+}
+
 
 def make_noise(hparams, length=None, epoch=None, split="train"):
     """The noise of one split.
@@ -41,12 +52,12 @@ def make_noise(hparams, length=None, epoch=None, split="train"):
     avsep_sb.errors.ConfigError: noise_snr_db or noise_probability is set, but \
 noise_folder is not: name a folder of noises, or set both to null.
     """
-    folder = hparams.get(_key(split, "noise_folder"))
+    folder = hparams.get(_NOISE[split])
     snr_db = hparams.get("noise_snr_db")
     share = hparams.get("noise_probability")
     if folder is None:
         asked = snr_db is not None or share is not None
-        if asked and not _any_folder(hparams, "noise_folder"):
+        if asked and not _any(hparams, _NOISE):
             raise ConfigError(
                 "noise_snr_db or noise_probability is set, but noise_folder "
                 "is not: name a folder of noises, or set both to null."
@@ -94,13 +105,12 @@ def make_rooms(hparams, epoch=None, split="train"):
     >>> make_rooms({"rir_folder": None}) is None
     True
     """
-    folder = hparams.get(_key(split, "rir_folder"))
-    share, target = (
-        hparams.get(f"reverb_{key}") for key in ("probability", "target")
-    )
+    folder = hparams.get(_ROOMS[split])
+    share = hparams.get("reverb_probability")
+    target = hparams.get("reverb_target")
     if folder is None:
         asked = share is not None or target is not None
-        if asked and not _any_folder(hparams, "rir_folder"):
+        if asked and not _any(hparams, _ROOMS):
             raise ConfigError(
                 "reverb_probability or reverb_target is set, but rir_folder "
                 "is not: name a folder of impulse responses, or set both to "
@@ -123,8 +133,8 @@ def make_rooms(hparams, epoch=None, split="train"):
     )
 
 
-def check_listed(rows, noise, rooms, path):
-    """Refuses noise twice, and rooms around what is mixed already.
+def check_listed(rows, noise, rooms, path, enhances=False):
+    """Refuses noise twice, none at all, and rooms around what is mixed.
 
     Arguments
     ---------
@@ -136,12 +146,22 @@ def check_listed(rows, noise, rooms, path):
         Puts rooms around its voices.
     path : str or Path
         The manifest, for the message of the ``ConfigError``.
+    enhances : bool
+        Whether one voice in noise is trained on: without noise there would
+        be nothing to do.
 
     Example
     -------
     >>> check_listed([{"mix_wav": "a.wav"}], None, None, "valid.csv")
     """
     for row in rows:
+        changed = noise or rooms or row["mix_wav"] or row.get("noise_wav")
+        if enhances and not changed:
+            raise ConfigError(
+                f"the mixtures of {path} are one clean voice each, with "
+                "nothing to take away: set valid_noise_folder and "
+                "test_noise_folder, or list noise in the manifest."
+            )
         if noise is not None and row.get("noise_wav"):
             raise ConfigError(
                 f"the mixtures of {path} have noise, and a noise folder would "
@@ -215,13 +235,8 @@ def check_frozen(augment, silence, frames):
         )
 
 
-def _key(split, key):
-    return key if split == "train" else f"{split}_{key}"
-
-
-def _any_folder(hparams, key):
-    splits = ("train", "valid", "test")
-    return any(hparams.get(_key(split, key)) for split in splits)
+def _any(hparams, keys):
+    return any(hparams.get(key) for key in keys.values())
 
 
 def _check_dynamic(hparams, message):

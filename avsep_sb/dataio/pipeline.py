@@ -215,7 +215,8 @@ the data pipeline needs: add it to the YAML file.
         noise = make_noise(hparams, split=split)
         rooms = make_rooms(hparams, split=split)
         path = hparams[f"{split}_data"]
-        check_listed(rows[split].values(), noise, rooms, path)
+        enhances = common["num_spks"] == 1 and bool(hparams.get("noise_folder"))
+        check_listed(rows[split].values(), noise, rooms, path, enhances)
         fixed = ItemReader(
             length=valid_length, noise=noise, rooms=rooms, **common
         )

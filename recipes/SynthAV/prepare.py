@@ -15,6 +15,7 @@ from avsep_sb.dataio.corpus import open_splits, portable_path
 from avsep_sb.dataio.manifest import read_manifest, write_manifest
 from avsep_sb.dataio.noise import check_snr_range
 from avsep_sb.dataio.noise_rows import with_noise
+from avsep_sb.dataio.speakers import read_min_spks
 from avsep_sb.errors import ConfigError, DataError
 from avsep_sb.synth.corpus import generate
 from avsep_sb.synth.noise import generate_noises
@@ -32,6 +33,8 @@ def prepare_synthav(
     num_train=3000,
     num_valid=40,
     num_test=200,
+    num_test_same=None,
+    min_spks=None,
     same_voice_ratio=0.4,
     mix_gain_db=2.5,
     mix_seed=7,
@@ -55,7 +58,8 @@ def prepare_synthav(
         Folder of the manifests. A manifest that is there stays;
         ``ConfigError`` is raised if it was made with other settings.
     num_spks : int
-        Speakers per mixture.
+        Speakers per mixture; 1 is for speech enhancement, and then there is
+        no ``test_same.csv``.
     utts_per_speaker : int
         Size of the corpus.
     corpus_seed : int
@@ -64,6 +68,13 @@ def prepare_synthav(
         Only the first so many of the 150 training speakers.
     num_train, num_valid, num_test : int
         Mixtures of each split.
+    num_test_same : int or None
+        Mixtures of ``test_same.csv``; None takes ``num_test``, 0 writes none.
+    min_spks : int or None
+        Fewest speakers per mixture: all numbers from there to ``num_spks``
+        take turns, and each is as frequent as the others; the test mixtures
+        of each number are in ``test_3spk.csv`` and so on, too. None has
+        ``num_spks`` in all.
     same_voice_ratio : float
         Share of mixtures of one voice with itself in training and validation.
     mix_gain_db : float
@@ -87,7 +98,11 @@ def prepare_synthav(
     """
     if skip_prep:
         return
-    if utts_per_speaker < num_spks:
+    min_spks = read_min_spks({"num_spks": num_spks, "min_spks": min_spks})
+    if num_spks == 1:
+        num_test_same = 0
+    same = num_test if num_test_same is None else num_test_same
+    if utts_per_speaker < num_spks and (same or same_voice_ratio):
         # One voice with itself needs as many utterances as there are faces.
         raise DataError(
             f"utts_per_speaker is {utts_per_speaker}, but a voice is mixed "
@@ -98,8 +113,10 @@ def prepare_synthav(
         "train": ("train", num_train, same_voice_ratio),
         "valid": ("valid", num_valid, same_voice_ratio),
         "test": ("test", num_test, 0.0),
-        "test_same": ("test", num_test, 1.0),
+        "test_same": ("test", same, 1.0),
     }
+    if not same:
+        del plan["test_same"]
     settings = {
         "num_spks": num_spks,
         "utts_per_speaker": utts_per_speaker,
@@ -111,6 +128,11 @@ def prepare_synthav(
         "mix_gain_db": mix_gain_db,
         "mix_seed": mix_seed,
     }
+    # Folders of older settings stay as good as they were.
+    if min_spks is not None:
+        settings["min_spks"] = min_spks
+    if num_test_same is not None:
+        settings["num_test_same"] = num_test_same
     if train_speakers is not None:
         settings["train_speakers"] = train_speakers
     if noise_db is not None:
@@ -138,11 +160,19 @@ def prepare_synthav(
         train_speakers=train_speakers,
     )
     save_folder.mkdir(parents=True, exist_ok=True)
+    counts = range(min_spks or num_spks, num_spks + 1)
     for index, (name, (split, count, same)) in enumerate(plan.items()):
         rng = np.random.default_rng([mix_seed, index])
         pool = [row for row in rows if row["split"] == split]
         mixtures = [
-            _mixture(f"{name}{i:05d}", pool, rng, num_spks, same, mix_gain_db)
+            _mixture(
+                f"{name}{i:05d}",
+                pool,
+                rng,
+                counts[i % len(counts)],
+                same,
+                mix_gain_db,
+            )
             for i in range(count)
         ]
         if noise_db is not None:
@@ -155,7 +185,14 @@ def prepare_synthav(
                 with_noise(row, files, noise_db, rng, data_folder)
                 for row in tqdm(mixtures, desc=f"noise in {name}")
             ]
-        write_manifest(save_folder / f"{name}.csv", mixtures, num_spks)
+        write_manifest(
+            save_folder / f"{name}.csv", mixtures, num_spks, min_spks
+        )
+        if name == "test" and len(counts) > 1:
+            for number in counts:
+                part = mixtures[number - counts[0] :: len(counts)]
+                path = save_folder / f"test_{number}spk.csv"
+                write_manifest(path, part, number)
 
 
 def _noises(data_folder, split, count, seconds, seed):
@@ -171,6 +208,13 @@ def _mixture(name, pool, rng, num_spks, same, gain_db):
     """One row: distinct utterances, of one speaker or of as many as faces."""
     chosen = [pool[rng.integers(len(pool))]]
     one_voice = rng.random() < same
+    speakers = {row["spk"] for row in pool}
+    if not one_voice and len(speakers) < num_spks:
+        raise DataError(
+            f"mixtures of {num_spks} speakers need as many, but the "
+            f"{pool[0]['split']} split has {len(speakers)}: give more "
+            "train_speakers."
+        )
     while len(chosen) < num_spks:
         partner = pool[rng.integers(len(pool))]
         speakers = {row["spk"] for row in chosen}

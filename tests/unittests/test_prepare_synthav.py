@@ -138,6 +138,49 @@ def test_preparation_goes_on_where_it_stopped(prepare):
     assert contents(folder) == before
 
 
+def test_mixtures_of_two_to_four_take_turns(prepare, tmp_path):
+    keys = {"num_spks": 3, "min_spks": 1, "num_test_same": 0, "num_test": 7}
+    folder = prepare(same_voice_ratio=0.0, **keys)
+    assert not (folder / "test_same.csv").exists()
+    rows = check_manifest(
+        folder / "test.csv", tmp_path / "data", num_spks=3, min_spks=1
+    )
+    parts = {}
+    for i, row in enumerate(rows):
+        names = [row[f"s{k}_spk"] for k in (1, 2, 3)]
+        there = [name for name in names if name]
+        assert len(set(there)) == len(there) == 1 + i % 3
+        parts.setdefault(len(there), []).append(row["ID"])
+    for number, names in parts.items():
+        alone = check_manifest(
+            folder / f"test_{number}spk.csv",
+            tmp_path / "data",
+            num_spks=number,
+        )
+        assert [row["ID"] for row in alone] == names
+    assert "min_spks 1, now 2" in refused(
+        ConfigError, prepare, same_voice_ratio=0.0, **{**keys, "min_spks": 2}
+    )
+
+
+def test_one_voice_in_noise(prepare, tmp_path):
+    folder = prepare(num_spks=1, **NOISE)
+    assert sorted(path.name for path in folder.glob("*.csv")) == [
+        "test.csv",
+        "train.csv",
+        "valid.csv",
+    ]
+    rows = check_manifest(folder / "test.csv", tmp_path / "data", num_spks=1)
+    assert all(row["noise_wav"] for row in rows)
+
+
+def test_more_voices_than_speakers_are_refused(prepare):
+    keys = {"num_spks": 4, "num_test_same": 0, "same_voice_ratio": 0.0}
+    assert "split has 3" in refused(DataError, prepare, **keys)
+    keys["num_test_same"] = None
+    assert "at least 4" in refused(DataError, prepare, **keys)
+
+
 def test_unusable_noise_is_refused(prepare):
     text = refused(ConfigError, prepare, **{**NOISE, "noise_db": 3})
     assert "noise_db is 3" in text

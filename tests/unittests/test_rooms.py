@@ -181,6 +181,28 @@ def test_listed_mixtures_have_noise_that_does_not_change(folder):
         assert torch.equal(test[i]["mix_sig"], test[i]["mix_sig"])
 
 
+def test_enhancement_is_one_voice_in_noise(tmp_path):
+    write_corpus(tmp_path, num_spks=1)
+    noise = tmp_path / "noise"
+    noise.mkdir()
+    hiss = np.random.default_rng(3).standard_normal(99000) * 0.1
+    soundfile.write(noise / "hiss.wav", hiss, 16000)
+    keys = {
+        "num_spks": 1,
+        "noise_folder": str(noise),
+        "noise_snr_db": [0, 0],
+    }
+    with pytest.raises(ConfigError, match="set valid_noise_folder"):
+        make_datasets(hparams(tmp_path, **keys))
+    for split in ("valid", "test"):
+        keys[f"{split}_noise_folder"] = str(noise)
+    for data in make_datasets(hparams(tmp_path, **keys)):
+        item = data[0]
+        assert item["sources"].shape[1] == item["lips"].shape[1] == 1
+        added = item["mix_sig"] - item["sources"][:, 0]
+        assert added.square().mean() > 0.1 * item["sources"].square().mean()
+
+
 @pytest.mark.parametrize(
     "changes, word",
     [
