@@ -1,4 +1,4 @@
-"""Reads test mixtures and scores pretrained separators on them.
+"""Loads pretrained separators and scores them on test mixtures.
 
 Authors
  * avsep_sb contributors
@@ -6,13 +6,22 @@ Authors
 
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from avsep_sb.dataio.items import ItemReader
 from avsep_sb.errors import ConfigError
+from avsep_sb.evaluation.mixtures import read_item, reader_for, separate
 from avsep_sb.inference.separation import AVSeparation
-from avsep_sb.losses import pairwise, pit, si_snr
+from avsep_sb.losses import pairwise, si_snr
+
+__all__ = [
+    "follows",
+    "improvement",
+    "load_models",
+    "read_item",
+    "reader_for",
+    "score",
+    "separate",
+]
 
 
 def load_models(folders):
@@ -49,64 +58,6 @@ def load_models(folders):
             f"sample rate and frame rate, but they have {sorted(rates)}."
         )
     return models
-
-
-def reader_for(model, use_lips=True, num_spks=None):
-    """Reader of whole test mixtures at the rates of a model."""
-    rate, fps = model.hparams.sample_rate, model.hparams.video_fps
-    return ItemReader(
-        length=None,
-        num_spks=num_spks or model.hparams.num_spks,
-        sample_rate=rate,
-        video_fps=fps,
-        samples_per_frame=rate // fps,
-        use_lips=use_lips,
-        crop_size=None,
-    )
-
-
-def read_item(reader, item):
-    """A manifest row as a batch of one.
-
-    Arguments
-    ---------
-    reader : ItemReader
-        Of :func:`reader_for`.
-    item : dict
-        The row, its noise included.
-
-    Returns
-    -------
-    (torch.Tensor, torch.Tensor, torch.Tensor or None)
-        Mixture [1, T], sources [1, T, S], lips [1, S, Tv, H, W].
-    """
-    mix, sources, lips = (
-        None if part is None else torch.from_numpy(np.ascontiguousarray(part))
-        for part in reader(item["ID"], item)
-    )
-    if lips is not None:
-        lips = lips.transpose(0, 1)[None]
-    return mix[None], sources[None], lips
-
-
-def separate(model, mix, sources, lips):
-    """Separates; a model without lips gets the better of its orders.
-
-    Arguments
-    ---------
-    model : AVSeparation
-        The model.
-    mix, sources, lips : torch.Tensor
-        [B, T], [B, T, S] and [B, S, Tv, H, W].
-
-    Returns
-    -------
-    torch.Tensor
-        Estimates in the order of the sources, [B, T, S].
-    """
-    if model.sees:
-        return model.separate_batch(mix, lips)
-    return pit(model.separate_batch(mix, None), sources)[1]
 
 
 def improvement(estimate, mix, sources):

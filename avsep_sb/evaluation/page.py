@@ -257,6 +257,6 @@ def _case(place, case):
 def _sound(signal, sample_rate, text):
     source = data_uri(flac(signal, sample_rate), "audio/flac")
     return (
-        f'<audio controls preload="none" src="{source}" '
+        f'<audio controls preload="metadata" src="{source}" '
         f'aria-label="{escape(text)}"></audio>'
     )

@@ -151,7 +151,7 @@ def voices_of(row, entry, orientations=None):
 def _facts(tests, run):
     """Sentences on what was scored and how."""
     first = (
-        f"{len(tests.rows)} mixtures of {tests.num_spks} voice(s), at "
+        f"{len(tests.rows)} mixtures, {tests.num_spks} voice(s) in each, at "
         f"{tests.sample_rate} Hz. A mixture counts with the mean over its "
         "voices. SI-SNRi and SDRi (BSS-eval, 512 taps) are improvements over "
         "the mixture; a wrong speaker is an estimate closer (SI-SNR) to "
@@ -169,7 +169,7 @@ def _facts(tests, run):
             "The model sees no faces: of the orders of its voices the best "
             "one counts."
         )
-    where = f"{run.device}, {torch.get_num_threads()} threads"
+    where = f"{run.device}, threads: {torch.get_num_threads()}"
     facts.append(
         "Intervals: 95 %, Student's over mixtures, for shares Wilson's. The "
         f"real-time factor ({where}) is that of the first "

@@ -169,6 +169,8 @@ def means(rows, rtf=()):
     """
     lines = []
     for score in LABELS:
+        if score == "input_snr":
+            continue  # over the voices of a mixture it is near 0 by nature
         values = (
             rtf if score == "rtf" else [r[score] for r in rows if score in r]
         )
