@@ -146,43 +146,52 @@ def quiet_pauses(
     """
     if not 0.0 < weight < float("inf"):
         raise ConfigError(f"weight is {weight} but must be above 0.")
-    spans = _pauses(target, lengths, sample_rate, range_db, shortest_s)
+    valid = _valid(target, lengths)
+    spans = _pauses(target, valid, sample_rate, range_db, shortest_s)
     heard = mix.unsqueeze(-1).float()
-    left = (estimate.float() * spans).square().sum(1)
-    base = (heard * spans).square().sum(1)
+    # where, not a product: what lies in the padding may be NaN.
+    left = torch.where(spans, estimate.float(), 0.0).square().sum(1)
+    base = torch.where(spans, heard, 0.0).square().sum(1)
     # A pause of everybody says nothing about leaks.
-    loud = heard.square().sum(1) * 1e-4
+    loud = torch.where(valid, heard, 0.0).square().sum(1) * 1e-4
     counts = base > loud.clamp(min=1e-10)
     ratio = left / torch.where(counts, base, 1.0)
     value = 10.0 * torch.log10(ratio + 10.0 ** (floor_db / 10.0))
     return -weight * torch.where(counts, value, 0.0)
 
 
+def _valid(target, lengths):
+    """False in the padding, [B or 1, T, 1]."""
+    place = torch.arange(target.shape[1], device=target.device)
+    if lengths is None:
+        return torch.ones_like(place, dtype=torch.bool)[None, :, None]
+    count = (lengths.to(target.device) * target.shape[1]).round()
+    return (place < count[:, None])[..., None]
+
+
 @torch.no_grad()
-def _pauses(target, lengths, sample_rate, range_db, shortest_s):
-    """1 in the pauses of each target, [B, T, S] float32."""
+def _pauses(target, valid, sample_rate, range_db, shortest_s):
+    """True in the pauses of each target, [B, T, S]."""
     num_samples = target.shape[1]
     size = max(1, round(_FRAME_S * sample_rate))
     least = max(3, round(shortest_s / _FRAME_S))
-    wave = target.float().transpose(1, 2)
+    wave = torch.where(valid, target.float(), 0.0).transpose(1, 2)
     power = F.pad(wave.square(), (0, -num_samples % size))
+    # Frames that begin in the padding are none.
+    real = valid[:, ::size, 0].unsqueeze(1)
     power = power.unflatten(-1, (-1, size)).mean(-1)
     quiet = power <= power.amax(-1, keepdim=True) * 10 ** (-range_db / 10)
-    quiet = quiet.float()
+    quiet = (quiet & real).float()
     if quiet.shape[-1] < least:
-        return torch.zeros_like(target, dtype=torch.float32)
+        return torch.zeros_like(target, dtype=torch.bool)
     # Opening: what is left are the runs of at least that many frames.
     begins = -F.max_pool1d(-quiet, least, 1)
     runs = F.max_pool1d(F.pad(begins, (least - 1, least - 1)), least, 1)
+    runs = torch.where(real, runs, 1.0)
     # Codecs smear over the ends that adjoin speech.
     runs = -F.max_pool1d(F.pad(-runs, (1, 1), value=-1.0), 3, 1)
     spans = runs.repeat_interleave(size, -1)[..., :num_samples]
-    spans = spans.transpose(1, 2)
-    if lengths is None:
-        return spans
-    place = torch.arange(num_samples, device=target.device)
-    valid = place < (lengths * num_samples).round()[:, None]
-    return spans * valid[..., None]
+    return (spans.transpose(1, 2) > 0) & valid
 
 
 def check_measure(measure):

@@ -9,6 +9,7 @@ import torch
 from avsep_sb import losses
 from avsep_sb.errors import ConfigError
 from avsep_sb.metrics import score_utterance
+from avsep_sb.silent_loss import quiet_pauses
 from avsep_sb.silent_spans import silent_span_db, silent_spans
 
 
@@ -158,6 +159,120 @@ def test_misuse_of_the_loss_is_named():
         losses.zero_reference(target, target, mix, floor_db=10)
     with pytest.raises(ConfigError, match="weight is 0"):
         losses.zero_reference(target, target, mix, weight=0)
+
+
+# pauses
+
+
+def batch_with_a_pause(seconds=1.0, seed=0):
+    """One mixture: the first voice pauses from 0.4 to 0.8 s, the second
+    speaks throughout.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    size = round(seconds * 16000)
+    target = torch.randn(1, size, 2, generator=generator)
+    target[:, 6400:12800, 0] = 0
+    noise = torch.randn(1, size, 2, generator=generator)
+    return target, noise, target.sum(2)
+
+
+def test_a_leak_in_a_pause_costs_its_level_and_nothing_else_does():
+    target, noise, mix = batch_with_a_pause()
+    estimate = target + 0.1 * noise
+    value = quiet_pauses(estimate, target, mix, weight=0.5)
+    # frames of 25 ms; one at both ends is left out
+    inner = slice(6800, 12400)
+    left = estimate[0, inner, 0].square().sum() / mix[0, inner].square().sum()
+    wanted = -0.5 * 10 * torch.log10(left + 1e-4)
+    assert value[0, 0].item() == pytest.approx(wanted.item(), abs=1e-3)
+    assert value[0, 1] == 0
+    estimate[:, :6400] *= 5
+    assert torch.equal(value, quiet_pauses(estimate, target, mix, weight=0.5))
+    best = quiet_pauses(target, target, mix)
+    assert best[0, 0].item() == pytest.approx(8.0)  # 40 dB times 0.2
+
+
+def test_gradients_of_pauses_lower_the_leak_there_alone():
+    target, noise, mix = batch_with_a_pause()
+    estimate = (target + 0.1 * noise).requires_grad_(True)
+    value = quiet_pauses(estimate, target, mix)
+    (grad,) = torch.autograd.grad(value.sum(), estimate)
+    assert not grad[:, :, 1].any()
+    assert not grad[:, :6800, 0].any() and not grad[:, 12400:, 0].any()
+    inside = grad[:, 6800:12400, 0] * estimate.detach()[:, 6800:12400, 0]
+    assert (inside < 0).all()
+    # at the floor and below it nothing more is asked
+    (still,) = torch.autograd.grad(
+        quiet_pauses(0 * estimate, target, mix).sum(), estimate
+    )
+    assert not still.any()
+
+
+def test_voices_without_pauses_and_pauses_of_everybody_count_nothing():
+    target, noise, mix = batch_with_a_pause()
+    estimate = (target + 0.1 * noise).requires_grad_(True)
+    both = target.clone()
+    both[:, 6400:12800] = 0
+    short = torch.ones_like(target)
+    short[:, 6400:9000] = 0  # 6 frames: less than 0.2 s
+    cases = [(torch.ones_like(target), mix), (both, both.sum(2)), (short, mix)]
+    for voices, heard in cases:
+        value = quiet_pauses(estimate, voices, heard)
+        (grad,) = torch.autograd.grad(value.sum(), estimate)
+        assert not value.any() and not grad.any()
+    few = slice(0, 1000)  # shorter than a pause
+    value = quiet_pauses(estimate[:, few], target[:, few], mix[:, few])
+    assert value.tolist() == [[0.0, 0.0]]
+
+
+@pytest.mark.parametrize("seconds", [1.0, 0.75, 0.55, 0.44])
+@pytest.mark.parametrize("junk", [3.0, float("nan")])
+def test_padding_is_no_pause(seconds, junk):
+    target, noise, mix = batch_with_a_pause(seconds)
+    estimate = target + 0.1 * noise
+    alone = quiet_pauses(estimate, target, mix)
+    assert bool(alone[0, 0] > 0) is (seconds > 0.6)
+    full = 16000
+    pad = torch.full((1, 2 * full - target.shape[1], 2), junk)
+    padded = torch.cat([estimate, pad], 1).requires_grad_(True)
+    value = quiet_pauses(
+        padded,
+        torch.cat([target, torch.zeros_like(pad)], 1),
+        torch.cat([mix, pad[:, :, 0]], 1),
+        torch.tensor([target.shape[1] / (2 * full)]),
+    )
+    torch.testing.assert_close(value, alone)
+    (grad,) = torch.autograd.grad(value.sum(), padded)
+    assert torch.isfinite(grad).all() and not grad[:, target.shape[1] :].any()
+
+
+def test_pauses_are_a_part_of_the_loss_and_need_silent():
+    target, noise, mix = batch_with_a_pause()
+    estimate = target + 0.1 * noise
+    options = {
+        "measure": losses.snr,
+        "silent": losses.zero_reference,
+        "mix": mix,
+    }
+    plain, _ = losses.fixed_order(estimate, target, **options)
+    loss, _ = losses.fixed_order(
+        estimate, target, pauses=quiet_pauses, **options
+    )
+    extra = quiet_pauses(estimate, target, mix).mean(1)
+    torch.testing.assert_close(loss, plain - extra)
+    # a voice that is silent throughout is not asked twice
+    target[..., 0] = 0
+    plain, _ = losses.fixed_order(estimate, target, **options)
+    loss, _ = losses.fixed_order(
+        estimate, target, pauses=quiet_pauses, **options
+    )
+    assert torch.equal(loss, plain)
+    with pytest.raises(ConfigError, match="give silent too"):
+        losses.fixed_order(
+            estimate, target, measure=losses.snr, pauses=quiet_pauses, mix=mix
+        )
+    with pytest.raises(ConfigError, match="weight is 0"):
+        quiet_pauses(estimate, target, mix, weight=0)
 
 
 # the report

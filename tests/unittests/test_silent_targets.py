@@ -13,7 +13,10 @@ from speechbrain.dataio.batch import PaddedBatch
 from avsep_sb import losses
 from avsep_sb.brain import AVSeparationBrain
 from avsep_sb.dataio.pipeline import make_datasets
-from avsep_sb.dataio.silence import quiet_passage, resting_frames
+from avsep_sb.dataio.silence import (
+    quiet_passage,
+    resting_frames,
+)
 from avsep_sb.dataio.visual_augment import VisualAugment
 from avsep_sb.errors import ConfigError
 from avsep_sb.lobes.iianet import IIANet
@@ -192,6 +195,11 @@ def test_validation_has_no_silent_target(folder):
             "set dynamic_mixing: True",
         ),
         ({"silent_moving_prob": 0.1}, "set silent_target_prob too"),
+        ({"silent_pausing_prob": 0.1}, "set silent_target_prob too"),
+        (
+            {"silent_pausing_prob": 0.1, "offscreen_voice_prob": 0.1},
+            "silent_pausing_prob is a share",
+        ),
     ],
 )
 def test_unusable_settings_are_named(folder, changes, words):
