@@ -18,7 +18,7 @@ from avsep_sb.dataio.jobs import one_thread
 from avsep_sb.dataio.parallel import CRASHED, outcomes
 
 #: clips of one Ray task, at most
-CHUNK = 32
+CHUNK = 100
 #: tasks that a small corpus is cut into at least, to keep all machines busy
 LEAST_TASKS = 256
 

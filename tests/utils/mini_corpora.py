@@ -118,7 +118,7 @@ def make_grid(root):
         for number, name in enumerate(names):
             write_clip(
                 root / speaker / f"{name}.mpg",
-                *talking_face(index, number),
+                *talking_face(index % 6, number),
                 (360, 288),
                 ("mpeg1video", "mp2"),
                 44100,
