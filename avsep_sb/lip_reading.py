@@ -17,8 +17,14 @@ from speechbrain.core import Brain, Stage
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.nnet.schedulers import update_learning_rate
 from speechbrain.utils.data_pipeline import provides, takes
+from speechbrain.utils.distributed import (
+    ddp_barrier,
+    ddp_broadcast,
+    if_main_process,
+)
 from speechbrain.utils.logger import get_logger
 
+from avsep_sb.checkpoints import require_best, set_torn_checkpoints_aside
 from avsep_sb.dataio.draws import SharedEpoch, item_rng
 from avsep_sb.dataio.lips import crop_flip
 from avsep_sb.errors import DataError
@@ -129,8 +135,21 @@ class LipReadingBrain(Brain):
             self.seen += len(labels)
         return torch.nn.functional.cross_entropy(predictions, labels)
 
+    def on_fit_start(self):
+        """Sets torn checkpoints aside, then recovers the newest whole one."""
+        if if_main_process():
+            set_torn_checkpoints_aside(self.checkpointer.checkpoints_dir)
+        ddp_barrier()
+        super().on_fit_start()
+
+    def on_evaluate_start(self, max_key=None, min_key=None):
+        """Loads the best checkpoint; without one there is nothing to test."""
+        require_best(self.checkpointer, max_key, min_key)
+        super().on_evaluate_start(max_key=max_key, min_key=min_key)
+
     def on_stage_start(self, stage, epoch=None):
         """Empties the counts and tells the data the epoch."""
+        self.epoch = epoch
         self.right = self.seen = 0
         if stage == Stage.TRAIN and self.train_set is not None:
             self.train_set.set_epoch(epoch)
@@ -138,16 +157,21 @@ class LipReadingBrain(Brain):
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Logs loss and frame accuracy, lowers the rate and saves."""
         if stage == Stage.TRAIN:
-            self.train_stats = {"loss": stage_loss}
+            self.train_stats = {"loss": float(stage_loss)}
             return
-        stats = {"loss": stage_loss, "accuracy": self.right / max(1, self.seen)}
+        stats = ddp_broadcast(
+            {
+                "loss": float(stage_loss),
+                "accuracy": self.right / max(1, self.seen),
+            }
+        )
         if stage == Stage.TEST:
             self.hparams.train_logger.log_stats(
                 {"Epoch loaded": self.hparams.epoch_counter.current},
                 test_stats=stats,
             )
             return
-        old, new = self.hparams.lr_scheduler(epoch)
+        old, new = self.rates(epoch)
         update_learning_rate(self.optimizer, new)
         self.hparams.train_logger.log_stats(
             {"epoch": epoch, "lr": old},
@@ -157,3 +181,7 @@ class LipReadingBrain(Brain):
         self.checkpointer.save_and_keep_only(
             meta={k: float(v) for k, v in stats.items()}, min_keys=["loss"]
         )
+
+    def rates(self, epoch):
+        """The learning rates of this epoch and of the next."""
+        return self.hparams.lr_scheduler(epoch)

@@ -35,6 +35,7 @@ READ_BY_CODE = frozenset(
     valid_dataloader_opts modules loss optimizer lr_scheduler epoch_counter
     checkpointer train_logger visual_frontend separator lr_scheduler_loss
     trainer pixel_scale max_shift sir_db
+    mixup_alpha variable_length
     """.split()
 )
 

@@ -14,6 +14,7 @@ CORPORA = (
     "SynthAV",
     "NTCD-TIMIT",
     "LRS3-WHAM",
+    "LRW",
 )
 
 
@@ -40,6 +41,7 @@ def test_train_scripts_differ_in_the_corpus_only(repo):
         path = repo / "recipes" / corpus / "train.py"
         text = path.read_text(encoding="utf-8")
         assert len(text.splitlines()) <= 50
+        text = text.replace("a lip reader", "a separation model")
         name = corpus.replace("-", "[-_]")  # as a folder, in a function
         text = re.sub(name, "CORPUS", text, flags=re.IGNORECASE)
         texts.add(re.sub(r"hparams/\w+\.yaml.*", "hparams/x.yaml", text))

@@ -1,7 +1,8 @@
 """Proves that each recipe runs from raw videos to test results.
 
-Every row of ``tests/recipes/*.csv`` is run in debug mode, with a tiny model,
-on a miniature corpus of real video files in the layout of the real one.
+Every row of ``tests/recipes/*.csv`` is run in debug mode, or for an epoch or
+two, with a tiny model, on a miniature corpus of real video files in the layout
+of the real one.
 """
 
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from tests.utils.mini_corpora import MAKERS
 from tests.utils.mini_large import make_lrs3, make_voxceleb2
 from tests.utils.mini_lrs3_wham import make_lrs3_wham
+from tests.utils.mini_lrw import make_lrw
 from tests.utils.mini_ntcd import make_ntcd
 from tests.utils.recipe_tests import failed_checks, read_rows, run_row
 
@@ -22,6 +24,7 @@ MAKERS = {
     "VoxCeleb2": make_voxceleb2,
     "NTCD-TIMIT": make_ntcd,
     "LRS3-WHAM": make_lrs3_wham,
+    "LRW": make_lrw,
 }
 
 
