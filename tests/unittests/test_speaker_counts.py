@@ -9,6 +9,7 @@ import pytest
 import torch
 from speechbrain.core import Stage
 from speechbrain.dataio.batch import PaddedBatch
+from speechbrain.dataio.dataloader import make_dataloader
 from speechbrain.dataio.sampler import DistributedSamplerWrapper
 from torch.utils.data import DataLoader
 
@@ -324,3 +325,20 @@ def test_a_brain_trains_on_all_numbers_and_tells_them_apart(folder):
     assert sum(parts) / 3 == pytest.approx(stats["si-snr_i"])
     assert len({round(part, 6) for part in parts}) == 3
     assert stats.keys() == later.keys()
+
+
+def test_an_epoch_goes_on_with_its_next_batch(folder, tmp_path):
+    def loader():
+        train, _, _ = make_datasets(options(folder))
+        train.set_epoch(3)
+        return make_dataloader(train, batch_sampler=batches_of(train, 2))
+
+    whole = [batch.id for batch in loader()]
+    begun = loader()
+    stream = iter(begun)
+    done = [next(stream).id for _ in range(3)]
+    begun._speechbrain_save(tmp_path / "state")
+    resumed = loader()
+    resumed._speechbrain_load(tmp_path / "state", end_of_epoch=False)
+    assert done + [batch.id for batch in resumed] == whole
+    assert len(whole) == len(loader())
