@@ -123,7 +123,9 @@ def number(value, score):
     """
     if math.isnan(value):
         return "–"
-    return f"{value:.1f}" if LABELS[score][1] == "dB" else f"{value:.2f}"
+    digits = 1 if LABELS[score][1] == "dB" else 2
+    # No "-0.0", which is what rounding leaves of a slight loss.
+    return f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def render(report):
@@ -231,25 +233,27 @@ def _case(place, case):
         for name in ("input_snr", "si-snr_i", "sdr_i", "pesq", "stoi", "estoi")
         if any(not math.isnan(v.get(name, math.nan)) for v in case.voices)
     ]
-    header = ["voice", "speaker", *(LABELS[name][0] for name in scores)]
+    # What is heard comes first: a narrow screen shows no more.
+    header = ["voice", "estimate", "target", "speaker"]
+    header += [LABELS[name][0] for name in scores]
     mix, estimate, target = one_gain(case.mix, case.estimate, case.target)
     rows = []
     for k, voice in enumerate(case.voices):
         label = f"voice {k + 1}"
         if voice["wrong_speaker"] == 1.0:
-            label = f'<span class="bad">{label}, wrong speaker</span>'
+            label = f'<span class="bad">{label},<br>wrong speaker</span>'
         cells = [number(voice[name], name) for name in scores]
         sounds = [
             _sound(x[:, k], case.sample_rate, f"{kind} {k + 1}")
             for x, kind in ((estimate, "estimate"), (target, "target"))
         ]
-        rows.append([label, escape(case.speakers[k]), *cells, *sounds])
+        rows.append([label, *sounds, escape(case.speakers[k]), *cells])
     note = f'<p class="quiet">{escape(case.note)}</p>' if case.note else ""
     return (
         f'<section class="case" id="case{place}">'
         f"<h3>{place}. {escape(case.name)}</h3>{note}"
         f"<p>Mixture {_sound(mix, case.sample_rate, 'mixture')}</p>"
-        f"{table([*header, 'estimate', 'target'], rows)}"
+        f"{table(header, rows)}"
         f"{picture(case.picture, f'spectrograms of {case.name}')}</section>"
     )
 

@@ -22,13 +22,13 @@ td { white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 thead th { border-bottom: 2px solid #888; font-weight: 600; }
 img { max-width: 100%; height: auto; display: block; margin: 0.5rem 0; }
-audio { width: 12rem; max-width: 100%; height: 2.2rem; display: block; }
+audio { width: 11rem; height: 2.2rem; display: block; }
 .bad { color: #b00020; font-weight: 600; }
 section.case { border-top: 1px solid #ccc; margin-top: 1.6rem; }
 @media (max-width: 40rem) {
   body { padding: 0.6rem 0.7rem 3rem; }
   th, td { padding: 0.3rem 0.45rem; font-size: 0.88rem; }
-  audio { width: 9rem; }
+  audio { width: 8.5rem; }
 }
 """
 

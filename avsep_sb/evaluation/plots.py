@@ -80,8 +80,8 @@ def histograms(voices):
             drawn.append((name, values))
     if not drawn:
         return None
-    rows = -(-len(drawn) // _PER_ROW)
-    columns = min(_PER_ROW, len(drawn))
+    columns = 2 if len(drawn) == 4 else min(_PER_ROW, len(drawn))
+    rows = -(-len(drawn) // columns)
     figure = Figure(figsize=(3.6 * columns, 2.7 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for panel in panels[len(drawn) :]:

@@ -10,7 +10,7 @@ import soundfile
 from PIL import Image
 
 from avsep_sb.evaluation import plots
-from avsep_sb.evaluation.page import Case, Report, render
+from avsep_sb.evaluation.page import Case, Report, number, render
 from avsep_sb.evaluation.summary import Line, means
 
 RATE = 16000
@@ -117,7 +117,7 @@ def test_page_tells_scores_and_what_is_missing(page):
         *("There is no PESQ: <because>.", "p<1>", "-3.2", "first 20 s"),
     ):
         assert wanted in text, wanted
-    assert text.count("voice 1, wrong speaker") == 1
+    assert text.count("voice 1,wrong speaker") == 1
 
 
 def test_pictures_and_sounds_can_be_opened(page, cases):
@@ -160,6 +160,11 @@ def test_points_show_their_group():
     assert not near(orange, colours(plain)) and near(orange, colours(side * 3))
     assert plots.gains([voice(float("nan"))]) is None
     assert plots.histograms([voice(float("nan"))]) is None
+
+
+def test_numbers_are_rounded_without_a_sign_of_nothing():
+    assert number(-0.04, "sdr_i") == "0.0" and number(-0.06, "sdr_i") == "-0.1"
+    assert number(0.816, "stoi") == "0.82"
 
 
 def test_a_page_without_pictures_and_cases():
