@@ -29,7 +29,10 @@ TEST_SIR_DB = 0.0
 
 
 def make_sync_dataset(rows, hparams, training):
-    """Builds a dataset of windows of sound and mouth of the same time.
+    """Builds a dataset of windows of sound and embedded lips of one time.
+
+    The visual front end is frozen, so each recording is embedded once, when
+    it is first asked for, and kept: 6 kB a second, so no disk is needed.
 
     Arguments
     ---------
@@ -37,20 +40,20 @@ def make_sync_dataset(rows, hparams, training):
         One split of :func:`avsep_sb.lip_reading.read_utterances`; the sound
         is beside the mouths, as flac.
     hparams : dict
-        Read are ``window_frames``, ``crop_size``, ``seed``, ``sample_rate``
-        and ``video_fps``.
+        Read are ``visual_frontend``, ``window_frames``, ``crop_size``,
+        ``seed``, ``sample_rate`` and ``video_fps``.
     training : bool
-        Whether window, crop and flip are drawn for each epoch; else they are
-        central.
+        Whether the window is drawn for each epoch; else it is central.
 
     Returns
     -------
     DynamicItemDataset
-        With ``id``, ``sig [T]`` and ``lips [Tv, 1, H, W]`` uint8, and a
-        ``set_epoch``. ``DataError`` is raised if no utterance is as long as
-        the window.
+        With ``id``, ``sig [T]`` and ``visual [Tv, C]``, and a ``set_epoch``.
+        ``DataError`` is raised if no utterance is as long as the window.
     """
     clock = SharedEpoch()
+    front_end = hparams["visual_frontend"]
+    embedded = {}
     length, fps = hparams["window_frames"], hparams["video_fps"]
     frame = hparams["sample_rate"] // fps
     long = {k: v for k, v in rows.items() if v["duration"] * fps >= length}
@@ -59,16 +62,26 @@ def make_sync_dataset(rows, hparams, training):
             f"no utterance lasts {length / fps:g} s; lower window_frames."
         )
 
+    @torch.no_grad()
+    def embed(npz):
+        if npz not in embedded:
+            with np.load(npz) as item:
+                lips = crop_flip(item["data"], hparams["crop_size"])
+            lips = torch.from_numpy(np.ascontiguousarray(lips))
+            front_end.eval()
+            device = next(front_end.parameters()).device
+            visual = front_end(lips[None, None].to(device))[0, 0]
+            embedded[npz] = visual.half().cpu().numpy()
+        return embedded[npz]
+
     @takes("id", "npz")
-    @provides("sig", "lips")
+    @provides("sig", "visual")
     def read(utt_id, npz):
-        with np.load(npz) as item:
-            frames = item["data"]
-        rng = None
-        start = max(0, (len(frames) - length) // 2)
+        visual = embed(npz)
+        start = max(0, (len(visual) - length) // 2)
         if training:
             rng = item_rng(hparams["seed"], clock.get(), utt_id)
-            start = int(rng.integers(max(1, len(frames) - length + 1)))
+            start = int(rng.integers(max(1, len(visual) - length + 1)))
         stop = start + length
         wave = read_audio(
             Path(npz).with_suffix(".flac"),
@@ -77,18 +90,11 @@ def make_sync_dataset(rows, hparams, training):
             hparams["sample_rate"],
         )
         yield torch.from_numpy(cut_audio(wave, length * frame))
-        frames = crop_flip(
-            cut_frames(frames, start, stop),
-            hparams["crop_size"],
-            rng,
-            training,
-            training,
-        )
-        yield torch.from_numpy(np.ascontiguousarray(frames[:, None]))
+        yield torch.from_numpy(cut_frames(visual, start, stop)).float()
 
     dataset = DynamicItemDataset(long)
     dataset.add_dynamic_item(read)
-    dataset.set_output_keys(["id", "sig", "lips"])
+    dataset.set_output_keys(["id", "sig", "visual"])
     dataset.set_epoch = clock.set
     return dataset
 
@@ -121,7 +127,7 @@ def overlaid(waves, sir_db):
 
 
 class SyncBrain(Brain):
-    """Trains ``modules.sync_net`` on ``modules.visual_frontend``."""
+    """Trains ``modules.sync_net`` on a frozen ``modules.visual_frontend``."""
 
     train_set = None
 
@@ -135,11 +141,12 @@ class SyncBrain(Brain):
         else:
             sir_db = torch.full((len(waves), 1), TEST_SIR_DB)
         mix = overlaid(waves, sir_db.to(self.device))
-        visual = self.modules.visual_frontend(batch.lips.data.transpose(1, 2))
         net = self.modules.sync_net
         net = getattr(net, "module", net)
         return agreement_by_delay(
-            net.embed_sound(mix), net.embed_lips(visual[:, 0]), self.max_shift
+            net.embed_sound(mix),
+            net.embed_lips(batch.visual.data),
+            self.max_shift,
         )
 
     @property
@@ -182,7 +189,7 @@ class SyncBrain(Brain):
                 test_stats=stats,
             )
             return
-        old, new = self.hparams.lr_scheduler(epoch)
+        old, new = self.hparams.lr_scheduler([self.optimizer], epoch)
         update_learning_rate(self.optimizer, new)
         self.hparams.train_logger.log_stats(
             {"epoch": epoch, "lr": old},

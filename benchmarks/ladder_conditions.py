@@ -38,14 +38,14 @@ class Condition(NamedTuple):
         is its own to change.
     ordered : bool
         Whether what is left of the faces tells whose voice is whose.
-    fix_sync : bool
-        Whether offsets are estimated and corrected first.
+    sync : bool
+        Whether offsets are sought first, as ``avsep separate`` does.
     """
 
     name: str
     change: object
     ordered: bool = True
-    fix_sync: bool = False
+    sync: bool = True
 
 
 def draw_gaps(rng, frames, share):
@@ -196,5 +196,5 @@ def all_conditions(fps=25):
         Condition("frozen, half", frozen(0.5)),
         Condition("frozen, whole", frozen(1.0), ordered=False),
         Condition("200 ms off", desync(fps)),
-        Condition("200 ms off, fixed", desync(fps), fix_sync=True),
+        Condition("200 ms off, not sought", desync(fps), sync=False),
     ]

@@ -20,6 +20,7 @@ Authors
 """
 
 import argparse
+import logging
 import sys
 import traceback
 from pathlib import Path
@@ -34,41 +35,33 @@ from tqdm import tqdm
 
 from avsep_sb.errors import ConfigError, run_or_explain
 from avsep_sb.inference.over_time import OverTime
-from avsep_sb.inference.sync import (
-    ShiftedFaces,
-    estimate_offset,
-    probe_windows,
+from avsep_sb.inference.shipped import SYNC_MODEL
+from avsep_sb.inference.video_sync import (
+    find_offsets,
+    offset_finder,
+    settle_offsets,
 )
 from avsep_sb.losses import pit
 from avsep_sb.results import ResultsTable, confidence95
 
 AIM_DB = -0.5
 AUDIO = "audio-only"
-#: frames by which lips are tried against the sound: short mixtures need many
-MAX_SHIFT = 7
 
 
-def synchronised(model, mix, faces):
+def synchronised(finder, mix, faces):
     """The faces, with the offsets that are trusted taken out."""
-    rate, fps = int(model.hparams.sample_rate), int(model.hparams.video_fps)
-    frame = rate // fps
-    seconds = len(mix) // frame / fps
-    picked = probe_windows([mix], faces, frame, count=1, seconds=seconds)
-    found = [
-        estimate_offset(model, own, MAX_SHIFT) if own else None
-        for own in picked
-    ]
-    return ShiftedFaces(
-        faces, [e.frames if e and e.trusted else 0 for e in found]
-    )
+    estimates = find_offsets(finder, faces, [mix])
+    names = [f"face{k + 1}" for k in range(len(estimates))]
+    return settle_offsets(faces, names, estimates)[0]
 
 
 @torch.no_grad()
-def separate(model, audio_model, mix, faces, condition, options):
+def separate(models, mix, faces, condition, options):
     """Voices [1, T, S] of a mixture [1, T] with faces as they are."""
+    model, audio_model, finder = models
     sound = mix[0].numpy()
-    if condition.fix_sync:
-        faces = synchronised(model, sound, faces)
+    if condition.sync:
+        faces = synchronised(finder, sound, faces)
     over_time = OverTime(model, faces, audio_model, **options)
     blocks = [block.voices for block in over_time.separate(sound)]
     return torch.from_numpy(np.concatenate(blocks)[: len(sound)])[None]
@@ -110,8 +103,9 @@ class Scores:
         return lines
 
 
-def measure(model, audio_model, draw, count, conditions, table, seed, options):
+def measure(models, draw, count, conditions, table, seed, options):
     """Scores of the mixtures of a manifest under all conditions."""
+    model, audio_model, _ = models
     scores = Scores([condition.name for condition in conditions])
     for number in tqdm(range(count), desc=table.path.stem):
         mix, sources, lips = draw(number)
@@ -125,9 +119,7 @@ def measure(model, audio_model, draw, count, conditions, table, seed, options):
             rng = np.random.default_rng([seed, number])
             faces = condition.change(mouths.copy(), rng)
             try:
-                voices = separate(
-                    model, audio_model, mix, faces, condition, options
-                )
+                voices = separate(models, mix, faces, condition, options)
             except Exception:  # to be counted, whatever it is
                 traceback.print_exc()
                 scores.errors[condition.name] += 1
@@ -148,6 +140,9 @@ def main(argv):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("model", help="pretrained folder that sees faces")
     parser.add_argument("--audio", required=True, help="audio-only folder")
+    parser.add_argument(
+        "--sync", default=SYNC_MODEL, help="SyncNet, by folder or name"
+    )
     parser.add_argument("--data", required=True, help="corpus folder")
     parser.add_argument("--manifests", required=True, nargs="+")
     parser.add_argument("--out", required=True)
@@ -171,7 +166,9 @@ def main(argv):
     model, audio_model = load_models([args.model, args.audio]).values()
     if not model.sees or audio_model.sees:
         raise ConfigError("Give a model that sees faces, and --audio one.")
-    audio_model = Remembering(audio_model)
+    logging.disable(logging.WARNING)  # of every pair of lips out of step
+    finder = offset_finder(model, args.sync)
+    models = (model, Remembering(audio_model), finder)
     conditions = all_conditions(int(model.hparams.video_fps))
     known = [condition.name for condition in conditions]
     wanted = args.conditions or known
@@ -196,8 +193,7 @@ def main(argv):
         )
         count = min(args.limit, most or args.limit)
         scores = measure(
-            model,
-            audio_model,
+            models,
             draw,
             count,
             conditions,

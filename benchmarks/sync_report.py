@@ -1,7 +1,9 @@
 """Tells how well the offset between lips and sound is found.
 
-    python benchmarks/sync_report.py pretrained/iianet-synthav \
+    python benchmarks/sync_report.py pretrained/syncnet-synthav \
         --data DIR --manifest DIR/test.csv --out DIR
+
+The model is a SyncNet, or a separator that finds offsets by itself.
 
 Mixtures of two speakers are made by joining utterances
 (``long_mixtures.py``). The lips of the first one are shifted by a drawn
@@ -25,7 +27,8 @@ from tqdm import tqdm
 
 from avsep_sb.dataio.manifest import check_manifest
 from avsep_sb.errors import ConfigError, run_or_explain
-from avsep_sb.inference.sync import LEAST_CONFIDENCE, estimate_offset
+from avsep_sb.inference.lip_sync import LipSync
+from avsep_sb.inference.sync import estimate_offset
 from avsep_sb.results import ResultsTable
 
 WINDOW_S = 5.0
@@ -70,6 +73,17 @@ def summary(errors, trusted):
     )
 
 
+def load_finder(folder):
+    """The SyncNet or separator in a folder; refused if it sees no lips."""
+    yaml = Path(folder, "hyperparams.yaml")
+    if yaml.is_file() and "\nsync_net:" in yaml.read_text(encoding="utf-8"):
+        return LipSync.from_hparams(folder)
+    model = next(iter(load_models([folder]).values()))
+    if not model.sees:
+        raise ConfigError("Give an audio-visual model: others see no lips.")
+    return model
+
+
 def main(argv):
     """Estimates, prints and writes the report."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -86,9 +100,7 @@ def main(argv):
     if min(args.mixtures, args.threads, args.windows) <= 0:
         raise ConfigError("mixtures, windows and threads must be above 0.")
     torch.set_num_threads(args.threads)
-    model = next(iter(load_models([args.model]).values()))
-    if not model.sees:
-        raise ConfigError("Give an audio-visual model: others see no lips.")
+    model = load_finder(args.model)
     report, csv = new_files(args.out, ["sync_report.md", "sync_report.csv"])
     rate, fps = int(model.hparams.sample_rate), int(model.hparams.video_fps)
     frame, count = rate // fps, round(WINDOW_S * fps)
@@ -120,7 +132,7 @@ def main(argv):
         "",
         "| estimates | number | within 40 ms | median error (ms) | worst |",
         "|---|---|---|---|---|",
-        f"| trusted (confidence {LEAST_CONFIDENCE:g} or more) | "
+        f"| trusted (confidence {found.least:g} or more) | "
         f"{summary(errors, trusted)} |",
         f"| the others | {summary(errors, ~trusted)} |",
         *footer(__file__, argv),

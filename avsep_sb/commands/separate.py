@@ -60,6 +60,12 @@ def add_arguments(parser):
         help="audio-only model for moments without lips and recordings "
         "without faces (default: the one that ships)",
     )
+    add(
+        "--sync-source",
+        metavar="DIR",
+        help="SyncNet that finds lips out of step (default: the one that "
+        "ships, beside the models that ship; else the separator itself)",
+    )
     add("--faces", type=int, metavar="N", help="keep at most N faces")
     add(
         "--speakers",
@@ -83,7 +89,8 @@ def add_arguments(parser):
     add(
         "--fix-sync",
         action="store_true",
-        help="put lips right that are more than 80 ms off the sound",
+        help="in the mp4 of a face whose lips are more than 80 ms off, move "
+        "the voice to the lips (it is separated by them either way)",
     )
     add(
         "--no-video",
@@ -182,8 +189,14 @@ def make_options(args, separator, audio_separator):
     """
     from avsep_sb.inference.fingerprint import fingerprint
     from avsep_sb.inference.over_time import SpeakerLadder
-    from avsep_sb.inference.shipped import shipped_audio_model, shipped_model
+    from avsep_sb.inference.shipped import (
+        SYNC_MODEL,
+        find_model,
+        shipped_audio_model,
+        shipped_model,
+    )
     from avsep_sb.inference.video import WINDOW_SECONDS, VideoOptions
+    from avsep_sb.inference.video_sync import offset_finder
 
     if args.speakers is not None:
         if audio_separator is None and separator.sees:
@@ -195,6 +208,15 @@ def make_options(args, separator, audio_separator):
     sources = [Path(args.source or shipped_model())]
     if audio_separator is not None:
         sources.append(Path(args.audio_source or shipped_audio_model()))
+    sync_model = args.sync_source
+    if sync_model is None and args.source is None:
+        sync_model = SYNC_MODEL
+    if separator.sees and sync_model is not None:
+        # A wrong one is refused before the work begins.
+        offset_finder(separator, sync_model)
+        sources.append(find_model(sync_model))
+        if args.sync_source is not None:
+            sync_model = str(sources[-1].absolute())
     names = [source.resolve().name for source in sources]
     return VideoOptions(
         max_faces=args.faces,
@@ -206,6 +228,7 @@ def make_options(args, separator, audio_separator):
         overwrite=args.overwrite,
         model=names[0],
         audio_model=names[1] if audio_separator is not None else None,
+        sync_model=sync_model,
         weights=fingerprint(*sources),
     )
 

@@ -29,7 +29,11 @@ from avsep_sb.dataio.cluster import cluster_outcomes
 from avsep_sb.dataio.jobs import list_failures, one_thread
 from avsep_sb.errors import CheckpointError, ConfigError
 from avsep_sb.inference.fingerprint import fingerprint
-from avsep_sb.inference.shipped import shipped_audio_model, shipped_model
+from avsep_sb.inference.shipped import (
+    find_model,
+    shipped_audio_model,
+    shipped_model,
+)
 from avsep_sb.inference.video import VideoOptions, separate_to_folder
 
 #: a table in the folder of all results, if a video failed
@@ -160,7 +164,7 @@ def separate_one(job):
         options.
     """
     models, face_models, weights = _loaded(
-        job.source, job.audio_source, job.device
+        job.source, job.audio_source, job.device, job.options.sync_model
     )
     if weights != job.options.weights:
         raise CheckpointError(
@@ -175,13 +179,15 @@ def separate_one(job):
 
 
 @lru_cache(maxsize=1)
-def _loaded(source, audio_source, device):
+def _loaded(source, audio_source, device, sync_model):
     """The models of this process, which has one CPU for itself."""
     one_thread()
     models = load_models(source, audio_source, device)
     folders = [source or shipped_model()]
     if models[1] is not None:
         folders.append(audio_source or shipped_audio_model())
+    if sync_model is not None:
+        folders.append(find_model(sync_model))
     return models, load_face_models(device), fingerprint(*folders)
 
 

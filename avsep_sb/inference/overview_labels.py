@@ -179,7 +179,7 @@ def facts(face):
     -------
     >>> face = {"name": "face1", "spans": [[0, 3]], "speech": [[0, 1]]}
     >>> facts({**face, "offset_ms": 90.0, "offset_corrected_ms": 90.0})
-    ['face1', 'in view 0:03.0', 'speaks 0:01.0', 'lips +90 ms', '(corrected)']
+    ['face1', 'in view 0:03.0', 'speaks 0:01.0', 'lips +90 ms', '(allowed for)']
     """
     lines = [printable(face["name"], 14)]
     if face.get("spans"):
@@ -189,7 +189,7 @@ def facts(face):
     if face.get("offset_ms") is not None:
         lines.append(f"lips {face['offset_ms']:+.0f} ms")
         if face.get("offset_corrected_ms"):
-            lines.append("(corrected)")
+            lines.append("(allowed for)")
     return lines
 
 

@@ -60,7 +60,7 @@ def check_rates(*models):
     }
     if len(rates) != 1:
         raise ConfigError(
-            "The audio-visual model and the audio-only one work at different "
+            "The audio-visual model and the one beside it work at different "
             f"rates, {sorted(rates)}; give two of one sample rate and frame "
             "rate."
         )

@@ -10,6 +10,7 @@ from avsep_sb.errors import CheckpointError
 
 DEFAULT_MODEL = "iianet-synthav"
 AUDIO_MODEL = "iianet-synthav-audio"
+SYNC_MODEL = "syncnet-synthav"
 
 
 def shipped_model(name=DEFAULT_MODEL):
@@ -46,6 +47,28 @@ def shipped_model(name=DEFAULT_MODEL):
         f"No checkpoint '{name}' ships with avsep_sb; there are: "
         f"{', '.join(found) or 'none'}."
     )
+
+
+def find_model(source):
+    """Gives the folder of a model by its place or its name.
+
+    Arguments
+    ---------
+    source : str or Path
+        A folder, or the name of a checkpoint that ships.
+
+    Returns
+    -------
+    pathlib.Path
+        ``CheckpointError`` as of :func:`shipped_model` for neither.
+
+    Example
+    -------
+    >>> find_model("iianet-synthav").name
+    'iianet-synthav'
+    """
+    folder = Path(source)
+    return folder if folder.is_dir() else shipped_model(str(source))
 
 
 def shipped_audio_model():

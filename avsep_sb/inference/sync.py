@@ -1,10 +1,11 @@
-"""By how much the lips of a face are late: what the separator hears best.
+"""By how much the lips of a face are late.
 
-The lips are shifted against the sound, and the face is separated at each
-shift. Where lips and sound agree, the model finds the voice and gives most of
-its energy back; where they do not, it finds little that fits. No labels and
-no other network are needed. Where the model is not sure, in short windows or
-among like voices, no shift stands out and the confidence says so;
+A SyncNet (:class:`avsep_sb.inference.lip_sync.LipSync`) tells how well lips
+and sound agree at each delay. Without one, a separator does: the lips are
+shifted against the sound, and the face is separated at each shift. Where both
+agree it finds the voice and gives most of its energy back; where they do not,
+it finds little that fits. That needs no other network, and is far slower and
+less sure. Where no delay stands out, the confidence says so;
 ``benchmarks/sync_report.py`` measures how far it can be trusted.
 
 Offsets are positive where the lips are late, as when the sound was recorded
@@ -31,8 +32,10 @@ logger = logging.getLogger(__name__)
 MAX_SHIFT = 10
 #: what can be seen, and is worth a warning
 NOTICEABLE_MS = 80.0
-#: below, the best shift is no better than others
+#: below, the best shift is no better than others: as a part of the energy of
+#: the voice, and as a difference of cosines
 LEAST_CONFIDENCE = 0.15
+LEAST_AGREEMENT = 0.1
 
 
 class OffsetEstimate(NamedTuple):
@@ -43,10 +46,13 @@ class OffsetEstimate(NamedTuple):
     ms : float
         Milliseconds; below 0 they are early.
     confidence : float
-        From 0 to 1: by which part the energy of the voice falls from the
-        best shift to the best one that is more than 80 ms away from it.
+        From 0 to 1: by which part the energy of the voice, or by how much
+        the agreement, falls from the best shift to the best one that is more
+        than 80 ms away from it.
     frames : int
         The best whole number of frames: what :class:`ShiftedFaces` takes.
+    least : float
+        The confidence from which on it is to be believed.
 
     Example
     -------
@@ -57,11 +63,12 @@ class OffsetEstimate(NamedTuple):
     ms: float
     confidence: float
     frames: int
+    least: float = LEAST_CONFIDENCE
 
     @property
     def trusted(self):
         """Whether the best shift stands out."""
-        return self.confidence >= LEAST_CONFIDENCE
+        return self.confidence >= self.least
 
 
 def estimate_offset(model, windows, max_shift=MAX_SHIFT):
@@ -69,8 +76,8 @@ def estimate_offset(model, windows, max_shift=MAX_SHIFT):
 
     Arguments
     ---------
-    model : AVSeparation
-        An audio-visual model.
+    model : LipSync or AVSeparation
+        A SyncNet, or an audio-visual separator.
     windows : list of (np.ndarray, np.ndarray)
         Mixture [T] and mouth ROIs uint8 [Tv, H, W] of the face, of the same
         time; the more seconds in all, the better. Each must be longer than
@@ -99,6 +106,8 @@ def estimate_offset(model, windows, max_shift=MAX_SHIFT):
     3
     """
     fps = int(model.hparams.video_fps)
+    if hasattr(model, "delays"):
+        return _agreed(model.delays(windows, max_shift), fps)
     frame = int(model.hparams.sample_rate) // fps
     cut = [_inner(mix, rois, frame, max_shift) for mix, rois in windows]
     energies = {}
@@ -142,24 +151,46 @@ def _share(model, mix, rois, frame):
 
 
 def _peak(energies, best, fps):
+    """The estimate from the energies of the voice."""
     top = energies[best] if energies else 0.0
     if top <= 0.0:
         return OffsetEstimate(0.0, 0.0, 0)
+    second = _rival(energies, best, fps)
+    place = _vertex(energies, best)
+    return OffsetEstimate(place * 1000 / fps, 1 - second / top, best)
+
+
+def _agreed(cosines, fps):
+    """The estimate from cosines."""
+    best = max(cosines, key=cosines.get)
+    if cosines[best] <= 0.0:
+        return OffsetEstimate(0.0, 0.0, 0, LEAST_AGREEMENT)
+    margin = cosines[best] - _rival(cosines, best, fps)
+    return OffsetEstimate(
+        _vertex(cosines, best) * 1000 / fps,
+        min(1.0, max(0.0, margin)),
+        best,
+        LEAST_AGREEMENT,
+    )
+
+
+def _rival(values, best, fps):
+    """The best value that is noticeably away."""
     rivals = [
-        energy
-        for shift, energy in energies.items()
+        value
+        for shift, value in values.items()
         if abs(shift - best) * 1000 / fps > NOTICEABLE_MS
     ]
-    place = float(best)
-    if best - 1 in energies and best + 1 in energies:
-        # A parabola through the peak and its neighbours.
-        left, right = energies[best - 1], energies[best + 1]
-        bend = left - 2 * top + right
-        if bend < 0:
-            place += 0.5 * (left - right) / bend
-    return OffsetEstimate(
-        place * 1000 / fps, 1 - max(rivals, default=0.0) / top, best
-    )
+    return max(rivals, default=0.0)
+
+
+def _vertex(values, best):
+    """Where a parabola through the peak and its neighbours is highest."""
+    if best - 1 not in values or best + 1 not in values:
+        return float(best)
+    left, right = values[best - 1], values[best + 1]
+    bend = left - 2 * values[best] + right
+    return best + (0.5 * (left - right) / bend if bend < 0 else 0.0)
 
 
 def probe_windows(blocks, faces, samples_per_frame, count=3, seconds=5.0):
@@ -234,8 +265,8 @@ def warn_of_offset(name, estimate):
     if not estimate.trusted or abs(estimate.ms) <= NOTICEABLE_MS:
         return False
     logger.warning(
-        "%s: the lips are %.0f ms %s than the sound (confidence %.2f); "
-        "separate again with --fix-sync (fix_sync=True) to take that out",
+        "%s: the lips are %.0f ms %s than the sound (confidence %.2f); the "
+        "voice allows for it, --fix-sync (fix_sync=True) puts its video right",
         name,
         abs(estimate.ms),
         "later" if estimate.ms > 0 else "earlier",

@@ -15,6 +15,7 @@ from functools import partial
 from avsep_sb import __version__
 from avsep_sb.errors import VideoError
 from avsep_sb.inference import video_files as files
+from avsep_sb.inference import video_sync as sync
 from avsep_sb.inference.activity import speech_of_all, write_rttm
 from avsep_sb.inference.over_time import WINDOW_SECONDS, OverTime
 from avsep_sb.inference.video_pictures import (
@@ -24,7 +25,6 @@ from avsep_sb.inference.video_pictures import (
 )
 from avsep_sb.inference.video_result import VideoResult
 from avsep_sb.inference.video_source import inspect_source
-from avsep_sb.inference.video_sync import find_offsets, settle_offsets
 from avsep_sb.inference.video_table import face_entry, rung_spans
 from avsep_sb.inference.video_voices import VoiceWriter, counted
 from avsep_sb.vision.audio_stream import stream_audio
@@ -45,7 +45,12 @@ class VideoOptions:
     window_seconds : float
         Length of the windows that are separated at once.
     fix_sync : bool
-        Whether lips more than 80 ms off the sound are put right.
+        Whether a voice whose lips are more than 80 ms off comes with them in
+        the mp4; the wavs stay on the clock of the video.
+    sync_model : str or None
+        Folder or shipped name of a SyncNet that finds such lips
+        (:class:`avsep_sb.inference.lip_sync.LipSync`); None leaves it to the
+        separator itself.
     videos : bool
         Whether an mp4 is written for each voice.
     silence_db : float or None
@@ -74,6 +79,7 @@ class VideoOptions:
     speakers: int | None = None
     window_seconds: float = WINDOW_SECONDS
     fix_sync: bool = False
+    sync_model: str | None = None
     videos: bool = True
     silence_db: float | None = 20.0
     all_in_view: bool = False
@@ -269,13 +275,11 @@ class _Work:
             )
 
     def _in_sync(self, timeline, entries):
-        estimates = find_offsets(self.separator, timeline, self.open_sound())
-        names = [
-            f"{self.source.path.name}, {entry['name']}" for entry in entries
-        ]
-        faces, taken = settle_offsets(
-            timeline, names, estimates, self.options.fix_sync
-        )
+        finder = sync.offset_finder(self.separator, self.options.sync_model)
+        estimates = sync.find_offsets(finder, timeline, self.open_sound())
+        film = self.source.path.name
+        names = [f"{film}, {entry['name']}" for entry in entries]
+        faces, taken = sync.settle_offsets(timeline, names, estimates)
         for entry, found, ms in zip(entries, estimates, taken, strict=True):
             known = found is not None and found.trusted
             entry["offset_ms"] = round(found.ms, 1) if known else None
@@ -330,11 +334,14 @@ class _Work:
             write_portraits(self.source.path, timeline, portraits)
             write_sheets(timeline, self._paths(entries, "sheet"))
         if self.source.has_picture and self.options.videos:
+            fix = self.options.fix_sync
+            late = [fix * e.get("offset_corrected_ms", 0) for e in entries]
             write_videos(
                 self.source.path,
                 wavs,
                 self._paths(entries, "mp4"),
                 _stage(tell, "videos", len(wavs)),
+                late,
             )
         names = [entry["name"] for entry in entries]
         speech = speech_of_all(

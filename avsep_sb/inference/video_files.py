@@ -51,7 +51,7 @@ times ``gain``. Without a face the voices are ``speaker1.wav``,
         "rungs": [[0.0, 12.2, "lips"], [12.2, 61.44, "absent"]],
         "speech": [[0.4, 3.1], [5.2, 11.7]],     as in faces.rttm
         "offset_ms": 40.0,             lips later than sound; null: not known
-        "offset_corrected_ms": 0.0}]}  how much of it was taken out
+        "offset_corrected_ms": 0.0}]}  how much of it the voice allows for
 
 ``quality`` has the names of :class:`avsep_sb.vision.quality.Quality` in small
 letters, ``rungs`` those of :class:`avsep_sb.inference.fallback.Rung`:

@@ -139,7 +139,7 @@ def write_sheets(timeline, paths):
         quality_sheet(replace(timeline, people=[person]), path)
 
 
-def write_videos(video, wavs, paths, progress=None):
+def write_videos(video, wavs, paths, progress=None, late_ms=None):
     """Writes the video once for each voice, with that voice alone.
 
     The picture is copied. One that mp4 cannot hold is encoded for the first
@@ -153,6 +153,8 @@ def write_videos(video, wavs, paths, progress=None):
         The voices, and the mp4 to write for each.
     progress : callable or None
         Called with the number of files written, after each.
+    late_ms : list of float or None
+        By how many ms the lips of each are late: the voice comes as late.
 
     Returns
     -------
@@ -162,8 +164,10 @@ def write_videos(video, wavs, paths, progress=None):
     source = video
     low, high = _FRAME_RATES
     fps = min(high, max(low, round(probe(video).fps or 25)))
-    for number, (wav, path) in enumerate(zip(wavs, paths, strict=True), 1):
-        sound = WavSamples(wav)
+    late_ms = late_ms or [0.0] * len(wavs)
+    triples = zip(wavs, paths, late_ms, strict=True)
+    for number, (wav, path, late) in enumerate(triples, 1):
+        sound = WavSamples(wav, late)
         write_video(path, sound, sound.rate, source=source, fps=fps)
         source = path
         if progress is not None:

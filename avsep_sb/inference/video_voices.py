@@ -117,6 +117,9 @@ class WavSamples:
     ---------
     path : str or Path
         A wav of one channel.
+    late_ms : float
+        By how much it is to sound later; below 0, earlier. It keeps its
+        length: what is not there is silent.
 
     Example
     -------
@@ -125,12 +128,15 @@ class WavSamples:
     >>> samples = WavSamples(path)
     >>> len(samples), samples[98:200].tolist()
     (100, [0.5, 0.5])
+    >>> WavSamples(path, late_ms=1)[15:17].tolist()
+    [0.0, 0.5]
     """
 
-    def __init__(self, path):
+    def __init__(self, path, late_ms=0.0):
         self.path = Path(path)
         info = soundfile.info(path)
         self.rate, self.length = info.samplerate, info.frames
+        self._late = round(late_ms * info.samplerate / 1000)
         self._first, self._held = 0, np.zeros(0, np.float32)
 
     def __len__(self):
@@ -142,9 +148,15 @@ class WavSamples:
         if low < 0 or stop > self._first + len(self._held):
             # Encoders ask for a thousand samples at a time, in order.
             self._first, low = start, 0
-            self._held = read_audio(
-                self.path, start, max(stop, start + BLOCK), self.rate
-            )
+            count = max(stop - start, BLOCK)
+            begin = start - self._late
+            self._held = np.zeros(count, np.float32)
+            if begin < self.length and begin + count > 0:
+                wave = read_audio(
+                    self.path, max(0, begin), begin + count, self.rate
+                )
+                first = max(0, -begin)
+                self._held[first : first + len(wave)] = wave
         return self._held[low : low + max(0, stop - start)]
 
 

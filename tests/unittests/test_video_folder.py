@@ -249,11 +249,11 @@ def test_lips_that_are_late_are_found_and_put_right(caplog):
     found = find_offsets(Gate(), faces, sound)
     assert [estimate.frames for estimate in found] == [4, 0]
     names = ["a.mp4, face1", "a.mp4, face2"]
-    kept, taken = settle_offsets(faces, names, found)
-    assert kept is faces and taken == [0, 0]
+    kept, taken = settle_offsets(faces, names, found[1:] * 2)
+    assert kept is faces and taken == [0, 0] and not caplog.text
+    right, taken = settle_offsets(faces, names, found)
     assert "face1: the lips are" in caplog.text
-    assert "face2" not in caplog.text
-    right, taken = settle_offsets(faces, names, found, fix=True)
+    assert "--fix-sync" in caplog.text and "face2" not in caplog.text
     assert taken == [160, 0]
     assert (right.rois(0, 0, 140) == lips[1, :140]).all()
     # Nothing is said of a face that is never long enough to be seen.
