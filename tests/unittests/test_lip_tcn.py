@@ -7,14 +7,17 @@ the names that are missing, and leave the front end as it was.
 
 import copy as copying
 import functools
+from unittest.mock import patch
 
 import pytest
 import torch
+from hyperpyyaml import load_hyperpyyaml
 
 from avsep_sb.errors import CheckpointError, ConfigError
 from avsep_sb.experiment import load_frontend_weights
 from avsep_sb.inference.lip_keys import ours_to_official
 from avsep_sb.inference.official import load_official, read_official_file
+from avsep_sb.lobes import lip_resnet
 from avsep_sb.lobes.lip_dctcn import DenseTCN, LipDCTCN
 from avsep_sb.lobes.lip_mstcn import LipMSTCN, MultiScaleTCN
 from avsep_sb.lobes.lip_resnet import LipResNet
@@ -23,13 +26,21 @@ SMALL = {
     LipMSTCN: {"channels": 6, "num_layers": 2},
     LipDCTCN: {"num_layers": (2, 1), "growth": 3, "reduced_channels": 16},
 }
+# A narrow trunk: drawing the 11 million weights of the real one takes longer
+# than all the rest. The sizes and names of the real ones have their own tests.
+TRUNK = (4, 8, 8, 32)
+REAL_TRUNK = lip_resnet.STAGE_CHANNELS
 NAMES = {LipMSTCN: "lip_mstcn", LipDCTCN: "lip_dctcn"}
 KINDS = list(SMALL)
 
 
+@pytest.fixture(autouse=True)
+def narrow_trunk(monkeypatch):
+    monkeypatch.setattr(lip_resnet, "STAGE_CHANNELS", TRUNK)
+
+
 @functools.cache
 def make(kind, **options):
-    """Made once: most of the time goes into drawing 11 million weights."""
     torch.manual_seed(0)
     net = kind("tcn", **SMALL[kind], **options)
     for name, value in net.state_dict().items():
@@ -41,7 +52,10 @@ def make(kind, **options):
 @functools.cache
 def on_meta():
     """The nets of the papers, without values."""
-    with torch.device("meta"):
+    with (
+        torch.device("meta"),
+        patch.object(lip_resnet, "STAGE_CHANNELS", REAL_TRUNK),
+    ):
         return {kind: kind("tcn") for kind in KINDS}
 
 
@@ -87,7 +101,7 @@ def test_front_end_contract(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_trunk_alone_has_no_temporal_network(kind):
     whole, trunk = make(kind), kind()
-    assert trunk.out_channels == 512
+    assert trunk.out_channels == TRUNK[-1]
     assert not any(k.startswith("tcn") for k in trunk.state_dict())
     trunk.load_state_dict(whole.state_dict(), strict=False)
     plain = LipResNet(relu_type="prelu" if kind is LipMSTCN else "swish")
@@ -227,6 +241,40 @@ def test_our_own_file_fills_net_and_trunk(kind, tmp_path):
     assert torch.equal(trunk(roi()), net(roi()))
 
 
+@pytest.mark.parametrize(
+    ("name", "embedding", "width"),
+    [("mstcn", "trunk", 32), ("dctcn", "trunk", 32), ("mstcn", "tcn", 768)],
+)
+def test_iianet_sees_through_it(repo, tmp_path, name, embedding, width):
+    """The YAML, filled from what recipes/LRW leaves."""
+    options = {
+        "data_folder": "x",
+        "dataset": "LRW",
+        "output_folder": str(tmp_path),
+        "embedding": embedding,
+        "embedding_dim": width,
+        "num_av_cycles": 1,
+        "num_audio_cycles": 0,
+        "depth": 2,
+        "in_channels": 16,
+        "out_channels": 8,
+        "video_channels": 8,
+    }
+    kind = {"mstcn": LipMSTCN, "dctcn": LipDCTCN}[name]
+    whole = kind("tcn") if embedding == "tcn" else make(kind)
+    torch.save(whole.state_dict(), tmp_path / "visual_frontend.ckpt")
+    text = (repo / "hparams" / f"iianet_{name}.yaml").read_text()
+    hparams = load_hyperpyyaml(text, options)
+    hparams["frontend_weights"] = tmp_path / "visual_frontend.ckpt"
+    load_frontend_weights(hparams)
+    modules = hparams["modules"]
+    with torch.no_grad():
+        visual = modules["visual_frontend"](roi())
+        voices = modules["separator"](torch.randn(1, 4 * 640), visual)
+    assert visual.shape == (1, 2, 4, width)
+    assert voices.shape == (1, 4 * 640, 2)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_partial_file_is_refused_with_the_names(kind, tmp_path):
     net = make(kind)
@@ -277,13 +325,13 @@ def test_other_activations_are_told_by_what_to_set(tmp_path):
 
 def test_weights_that_need_the_bounds_of_words(tmp_path):
     name = "tcn.tcn_trunk.features.transition0.conv.weight"
-    wide = {name: torch.ones(16, 513, 1)}
+    wide = {name: torch.ones(16, TRUNK[-1] + 1, 1)}
     path = publish(make(LipDCTCN), tmp_path / "boundary.pth", **wide)
     state = read_official_file(path, "lip_dctcn")
     with pytest.raises(CheckpointError, match="bounds of each word"):
         load_official(state, model="lip_dctcn")
     net = load_official(state, {"embedding": "trunk"}, "lip_dctcn")
-    assert net.out_channels == 512
+    assert net.out_channels == TRUNK[-1]
     fill(LipDCTCN(), path)
 
 
