@@ -80,7 +80,8 @@ def add_arguments(parser):
         "--jobs",
         type=int,
         metavar="N",
-        help="processes that score (default: one per processor; 0: none)",
+        help="processes that score (default: one per processor, fewer for "
+        "short tests; 0: none beside the one that separates)",
     )
     add("--limit", type=int, metavar="N", help="only the first N mixtures")
     add(
@@ -188,7 +189,10 @@ def _evaluate(args, out, scratch):
         args.overwrite,
     )
     factors = tests.real_time_factors()
-    workers = os.cpu_count() if args.jobs is None else args.jobs
+    workers = args.jobs
+    if workers is None:
+        # A process takes longer to start than ten mixtures to score.
+        workers = min(os.cpu_count(), len(rows) // 10)
     with StageBars(f"{name} on {Path(args.manifest).name}") as bars:
         scores = score_set(tests, journal, workers, bars)
     about = Run(

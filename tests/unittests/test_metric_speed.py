@@ -24,7 +24,11 @@ def test_ratios_are_told(script, tmp_path, capsys):
     script.main(["--manifest", str(tmp_path / "turns.csv"), *options])
     text = capsys.readouterr().out
     ratios = re.findall(r"\| (\S+) \(\S+ to \S+\) \|\n", text)
-    assert len(ratios) == 2 and all(float(x) > 2 for x in ratios)
+    assert (
+        len(ratios) == 2
+        and text.count("times ours") == 2
+        and all(float(x) > 2 for x in ratios)
+    )
     gap = float(re.search(r"of a value: (\S+) dB", text).group(1))
     assert gap < 1e-6
 
