@@ -16,6 +16,7 @@ TRAINING = {
     "avsep_sb.experiment",
     "avsep_sb.frame_reconstruction",
     "avsep_sb.lip_reading",
+    "avsep_sb.word_reading",
     "avsep_sb.run_results",
     "avsep_sb.schedule",
     "avsep_sb.checkpoints",
