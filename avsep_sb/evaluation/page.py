@@ -235,7 +235,7 @@ def _case(place, case):
     ]
     # What is heard comes first: a narrow screen shows no more.
     header = ["voice", "estimate", "target", "speaker"]
-    header += [LABELS[name][0] for name in scores]
+    header += [LABELS[name][0].split(" (")[0] for name in scores]
     mix, estimate, target = one_gain(case.mix, case.estimate, case.target)
     rows = []
     for k, voice in enumerate(case.voices):

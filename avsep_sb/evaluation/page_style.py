@@ -16,13 +16,13 @@ p { margin: 0.4rem 0; }
 .quiet { color: #595959; font-size: 0.9rem; overflow-wrap: anywhere; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: 0.3rem 0.8rem; text-align: right;
+th, td { padding: 0.3rem 0.6rem; text-align: right;
   border-bottom: 1px solid #ddd; vertical-align: middle; }
 td { white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 thead th { border-bottom: 2px solid #888; font-weight: 600; }
 img { max-width: 100%; height: auto; display: block; margin: 0.5rem 0; }
-audio { width: 11rem; height: 2.2rem; display: block; }
+audio { width: 10rem; height: 2.2rem; display: block; }
 .bad { color: #b00020; font-weight: 600; }
 section.case { border-top: 1px solid #ccc; margin-top: 1.6rem; }
 @media (max-width: 40rem) {
