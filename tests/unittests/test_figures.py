@@ -51,7 +51,9 @@ def test_curves_are_drawn(log, tmp_path, monkeypatch):
     drawn = {}
     save = figures.save_figure
     monkeypatch.setattr(
-        figures, "save_figure", lambda f, p: drawn.update(figure=f) or save(f, p)
+        figures,
+        "save_figure",
+        lambda f, p: drawn.update(figure=f) or save(f, p),
     )
     png = figures.training_curves(log, tmp_path / "new" / "curves.png")
     assert imread(png)[..., :3].std() > 0.01
@@ -87,7 +89,9 @@ def test_separation_figure(tmp_path, monkeypatch, given):
     drawn = {}
     save = figures.save_figure
     monkeypatch.setattr(
-        figures, "save_figure", lambda f, p: drawn.update(figure=f) or save(f, p)
+        figures,
+        "save_figure",
+        lambda f, p: drawn.update(figure=f) or save(f, p),
     )
     png = figures.separation_figure(
         torch.from_numpy(target.sum(1)),
