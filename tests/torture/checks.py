@@ -52,6 +52,10 @@ def lag_ms(signal, reference, most=100):
     count, reach = min(len(signal), len(reference)), most * RATE // 1000
     inner = reference[reach : count - reach]
     scores = np.correlate(signal[:count], inner, "valid")
+    # A louder period of the same voice is no better match.
+    energy = np.cumsum(np.r_[0.0, np.square(signal[:count], dtype=float)])
+    energy = energy[len(inner) :] - energy[: -len(inner)]
+    scores = scores / np.sqrt(energy + 1e-12)
     return (int(np.abs(scores).argmax()) - reach) * 1000 / RATE
 
 
