@@ -29,7 +29,7 @@ REQUIRES = [
     "joblib>=1.3",
     "lz4>=4.3",
     "espeakng-loader>=0.2.4",
-    "fast_bss_eval>=0.1.4",
+    "pillow>=9",
     "pystoi>=0.4",
     "pyyaml>=6",
 ]
@@ -37,8 +37,16 @@ REQUIRES = [
 PESQ = ["pesq>=0.0.4"]
 # For a folder of videos on many machines; 80 MB of a wheel, 250 MB on disk.
 RAY = ["ray>=2.9"]
-# The consistency tests run the linters.
-TEST = ["pytest>=7", "pytest-xdist>=3", "ruff>=0.6", "yamllint>=1.30", *RAY]
+# The consistency tests run the linters; SDR is compared with two others.
+TEST = [
+    "pytest>=7",
+    "pytest-xdist>=3",
+    "ruff>=0.6",
+    "yamllint>=1.30",
+    "fast_bss_eval>=0.1.4",
+    "mir_eval>=0.7",
+    *RAY,
+]
 
 
 def read_version():
