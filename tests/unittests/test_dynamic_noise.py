@@ -192,7 +192,13 @@ def test_one_face_and_noise(noises):
     row = {"ID": "m0", "duration": SECONDS[0], "s1_gain": 1, "s1_spk": "p"}
     row["s1_wav"], row["s1_lips"] = "$data_root/0.wav", "$data_root/0.npz"
     write_manifest(noises / "all.csv", [row], 1)
-    train, _, _ = make_datasets(noisy(noises, num_spks=1, same_voice_ratio=1.0))
+    keys = {"num_spks": 1, "same_voice_ratio": 1.0}
+    # a clean voice alone is nothing to validate on
+    text = refused(make_datasets, noisy(noises, **keys), error=ConfigError)
+    assert "set valid_noise_folder" in text
+    for split in ("valid", "test"):
+        keys[f"{split}_noise_folder"] = str(noises / "noise")
+    train, _, _ = make_datasets(noisy(noises, **keys))
     assert train[0]["sources"].shape == (WINDOW, 1)
 
 
