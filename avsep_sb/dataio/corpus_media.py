@@ -110,10 +110,11 @@ def extract_video(video, folder, clip_seconds=None, whole_folder=None):
         decoded, has no sound, or shows no face.
     """
     if whole_folder is not None and is_extracted(video, whole_folder):
-        audio, rois = _read_whole(media_paths(whole_folder, video.utterance))
+        audio, mouth = _read_whole(media_paths(whole_folder, video.utterance))
     else:
         # The sound first: it is cheap, and without it no face need be sought.
-        audio, rois = _read_sound(video), _read_mouth(video)
+        audio, mouth = _read_sound(video), _read_mouth(video)
+    rois = mouth["data"]
     frames = min(len(rois), -(-len(audio) // SAMPLES_PER_FRAME))
     if clip_seconds is not None:
         frames = min(frames, round(clip_seconds * VIDEO_FPS))
@@ -121,10 +122,8 @@ def extract_video(video, folder, clip_seconds=None, whole_folder=None):
         raise DataError("the video is shorter than one frame")
     audio = audio[: frames * SAMPLES_PER_FRAME]
     paths = media_paths(folder, video.utterance)
-    replace_file(
-        paths["lips"],
-        lambda file: np.savez_compressed(file, data=rois[:frames]),
-    )
+    mouth = {key: values[:frames] for key, values in mouth.items()}
+    replace_file(paths["lips"], lambda file: np.savez_compressed(file, **mouth))
     # The audio comes last: where it stands, the pair is complete.
     replace_file(
         paths["wav"],
@@ -153,20 +152,23 @@ def _read_sound(video):
 
 
 def _read_mouth(video):
-    """The mouth of a video [Tv, 96, 96] uint8 at 25 fps."""
+    """The mouth of a video at 25 fps: ``data`` [Tv, 96, 96] uint8, and the
+    ``landmarks`` [Tv, 5, 2] it was cut by, NaN where no face was found."""
     from avsep_sb.vision.mouth import mouth_rois
 
-    rois = np.asarray(mouth_rois(str(video.path), max_faces=1)[0])
-    if rois.shape[0] == 0:
+    rois, tracks = mouth_rois(str(video.path), max_faces=1)
+    if len(rois) == 0 or len(rois[0]) == 0:
         raise DataError("no face was found")
-    return rois[0]
+    track = tracks[0]
+    points = np.where(track.seen[:, None, None], track.points, np.nan)
+    return {"data": np.asarray(rois[0]), "landmarks": np.float32(points)}
 
 
 def _read_whole(paths):
-    """Sound [T] int16 and mouth [Tv, 96, 96] as they were extracted."""
+    """Sound [T] int16 and mouth as they were extracted."""
     audio, _ = soundfile.read(paths["wav"], dtype="int16")
     with np.load(paths["lips"]) as file:
-        return audio, file["data"]
+        return audio, {key: file[key] for key in file.files}
 
 
 def extract_missing(video, folder, clip_seconds=None, whole_folder=None):

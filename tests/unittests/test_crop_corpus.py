@@ -90,6 +90,10 @@ def test_whole_clips_are_cut_to_any_length(repo, tree, seen):
         with np.load(one["lips"]) as a, np.load(two["lips"]) as b:
             assert a["data"].shape == (30, 96, 96)
             assert np.array_equal(a["data"], b["data"])
+            # what avsep evaluate tells frontal from side faces by
+            points = a["landmarks"]
+            assert points.shape == (30, 5, 2) and np.isnan(points[0]).all()
+            assert np.array_equal(points, b["landmarks"], equal_nan=True)
 
 
 def test_rows_of_other_videos_stay_in_the_list_of_failures(tmp_path, seen):

@@ -49,8 +49,12 @@ def fake_vision(monkeypatch):
         assert max_faces == 1
         seed, seconds = _read(path)
         seen.append(path)
-        shape = (1, round(seconds * 25), 96, 96)
-        return np.full(shape, seed % 256, dtype=np.uint8), [None]
+        frames = round(seconds * 25)
+        track = SimpleNamespace(
+            seen=np.arange(frames) > 0, points=np.ones((frames, 5, 2))
+        )
+        shape = (1, frames, 96, 96)
+        return np.full(shape, seed % 256, dtype=np.uint8), [track]
 
     def stream_audio(path, sample_rate, picture):
         assert not picture  # of a file of sound alone
