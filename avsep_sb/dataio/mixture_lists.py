@@ -23,14 +23,17 @@ ListedMixture = namedtuple("ListedMixture", ["utterances", "gains_db"])
 ListedMixture.__doc__ = """One line of a list: utterance names, levels in dB."""
 
 # Levels of each source as multiples of the drawn level: the two-speaker
-# form of the public lists, and the four-speaker form of the same authors.
-GAIN_PATTERNS = {2: (1, -1), 3: (1, 0, -1), 4: (1, 0, -0.5, -1)}
+# form of the public lists, and the four-speaker form of the same authors. One
+# voice, for enhancement, stays as loud as it is: the noise has the level.
+GAIN_PATTERNS = {1: (0,), 2: (1, -1), 3: (1, 0, -1), 4: (1, 0, -0.5, -1)}
 
 MAX_GAIN_DB = 5.0
 
 #: mixtures of the published sets, train / valid / test: App. F of the IIANet
-#: paper has 300 test mixtures of three and of four speakers
+#: paper has 300 test mixtures of three and of four speakers; of one voice in
+#: noise there are as many as of two
 LIST_COUNTS = {
+    1: (20000, 5000, 3000),
     2: (20000, 5000, 3000),
     3: (20000, 5000, 300),
     4: (20000, 5000, 300),
@@ -70,7 +73,7 @@ def read_mixture_list(path):
         if not fields:
             continue
         try:
-            if len(fields) < 4 or len(fields) % 2:
+            if len(fields) < 2 or len(fields) % 2:
                 raise ValueError
             gains = tuple(float(field) for field in fields[1::2])
             if not np.isfinite(gains).all():

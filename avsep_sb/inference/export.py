@@ -21,7 +21,7 @@ A separator trained with avsep_sb: {dataset}, `{yaml}`.
 
 - Best checkpoint: {meta}
 - Sample rate {sample_rate} Hz, video {video_fps} frames per second,
-  trained on mixtures of {num_spks} speakers.
+  trained on mixtures of {speakers} speakers.
 - Scores of the test set are in the run's `test_results.csv`.
 
 ```python
@@ -170,6 +170,7 @@ def export_pretrained(
     if "mixture_consistency" in run:
         consistency = yaml_object(*run["mixture_consistency"])
     if card is None:
+        fewest = run.get("min_spks")
         card = CARD.format(
             title=run.get("experiment_name", "separator"),
             dataset=run.get("dataset", "a corpus"),
@@ -177,7 +178,9 @@ def export_pretrained(
             meta=f"validation {key} {meta[key]:.3f}",
             sample_rate=run["sample_rate"],
             video_fps=run.get("video_fps", 25),
-            num_spks=run["num_spks"],
+            speakers=f"{fewest} to {run['num_spks']}"
+            if fewest
+            else run["num_spks"],
         )
     return write_pretrained_folder(
         dest,

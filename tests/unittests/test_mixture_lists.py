@@ -68,7 +68,6 @@ def test_write_and_read_back(tmp_path, num_spks):
         ("a.wav 1 b.wav", "line 1"),
         ("a.wav 1 b.wav -1\n\nc.wav x d.wav -1", "line 3"),
         ("a.wav nan b.wav 0", "line 1"),
-        ("a.wav 1", "line 1"),
         ("\n\n", "is empty"),
         ("a 1 b -1\na 1 b 0 c -1", r"\[2, 3\] speakers"),
     ],
