@@ -52,7 +52,11 @@ def synchronised(finder, mix, faces):
     """The faces, with the offsets that are trusted taken out."""
     estimates = find_offsets(finder, faces, [mix])
     names = [f"face{k + 1}" for k in range(len(estimates))]
-    return settle_offsets(faces, names, estimates)[0]
+    logging.disable(logging.WARNING)  # of every pair of lips out of step
+    try:
+        return settle_offsets(faces, names, estimates)[0]
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 @torch.no_grad()
@@ -166,7 +170,6 @@ def main(argv):
     model, audio_model = load_models([args.model, args.audio]).values()
     if not model.sees or audio_model.sees:
         raise ConfigError("Give a model that sees faces, and --audio one.")
-    logging.disable(logging.WARNING)  # of every pair of lips out of step
     finder = offset_finder(model, args.sync)
     models = (model, Remembering(audio_model), finder)
     conditions = all_conditions(int(model.hparams.video_fps))

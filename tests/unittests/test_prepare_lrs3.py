@@ -137,7 +137,7 @@ def test_a_manifest_that_is_gone_comes_back_the_same(lrs3, tree):
 def test_too_few_speakers_and_no_corpus(lrs3, tree, tmp_path):
     with pytest.raises(DataError, match="test split needs 4 .* of test/"):
         prepare(lrs3, tree, num_spks=4, **COUNTS)
-    with pytest.raises(ConfigError, match="one of 2, 3, 4"):
+    with pytest.raises(ConfigError, match="one of 1, 2, 3, 4"):
         prepare(lrs3, tree, num_spks=5)
     with pytest.raises(DataError, match=r"neither LRS3 \(test\) nor ready"):
         prepare(lrs3, tmp_path)
