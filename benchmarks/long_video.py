@@ -106,6 +106,7 @@ def main(argv):
         "|---|---|---|---|",
     ]
     for minutes in args.minutes:
+        report.write_text("\n".join(lines) + "\n", encoding="utf-8")
         loop = Path(args.out, f"loop{minutes:g}.mp4")
         seconds = write_loop(args.clip, loop, 60 * minutes)
         command = [sys.executable, "-m", "avsep_sb.cli", "separate", str(loop)]
