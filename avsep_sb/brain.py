@@ -27,6 +27,7 @@ from speechbrain.utils.logger import get_logger
 from avsep_sb.checkpoints import require_best, set_torn_checkpoints_aside
 from avsep_sb.dataio.speakers import SameCountBatches
 from avsep_sb.errors import ConfigError
+from avsep_sb.lobes.mixture_consistency import all_there
 from avsep_sb.losses import si_snr, threshold_weights
 from avsep_sb.run_results import RunResults
 
@@ -131,7 +132,9 @@ class AVSeparationBrain(Brain):
             masked["visual_mask"] = batch.lips_mask.data.transpose(1, 2)
         sources = self.modules.separator(mix, visual, **masked)
         if "mixture_consistency" in self.modules:
-            sources = self.modules.mixture_consistency(sources, mix)
+            # Noise, or someone out of view, belongs to none of the voices.
+            complete = all_there(batch.sources.data, mix)
+            sources = self.modules.mixture_consistency(sources, mix, complete)
         return sources
 
     def compute_objectives(self, predictions, batch, stage):

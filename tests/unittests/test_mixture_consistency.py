@@ -11,7 +11,7 @@ from avsep_sb.inference.over_time import OverTime
 from avsep_sb.inference.separation import AVSeparation
 from avsep_sb.inference.stays import ArrayFaces
 from avsep_sb.lobes.iianet import IIANet
-from avsep_sb.lobes.mixture_consistency import MixtureConsistency
+from avsep_sb.lobes.mixture_consistency import MixtureConsistency, all_there
 from avsep_sb.measures import si_snr
 
 TINY = {
@@ -83,6 +83,20 @@ def test_some_training_batches_pass_as_they_are(scene):
     assert not any(net.eval()(estimate, mix) is estimate for _ in range(40))
     with pytest.raises(ValueError, match="raw_prob"):
         MixtureConsistency(raw_prob=2)
+
+
+def test_a_mixture_with_more_in_it_than_its_voices_is_left_alone(scene):
+    targets, mix, generator = scene
+    estimate = targets + 0.3 * torch.randn(targets.shape, generator=generator)
+    mix = mix.clone()
+    mix[0] += 0.1 * torch.randn(mix[0].shape, generator=generator)
+    complete = all_there(targets, mix)
+    assert complete.tolist() == [False] + [True] * (len(mix) - 1)
+    out = MixtureConsistency()(estimate, mix, complete)
+    assert torch.equal(out[0], estimate[0])
+    assert torch.equal(out[1:], MixtureConsistency()(estimate, mix)[1:])
+    # Rounding to 16 bits is no further voice.
+    assert all_there(targets, (targets.sum(-1) * 2**15).round() / 2**15).all()
 
 
 def test_a_pretrained_folder_keeps_it_and_callers_may_refuse(tmp_path):
