@@ -61,7 +61,7 @@ def outcomes(function, items, workers, initializer=None):
             function, waiting, suspects, workers, initializer
         )
         for item in suspects:
-            with _pool(1, initializer) as pool:
+            with worker_pool(1, initializer) as pool:
                 try:
                     answer = pool.submit(_try, function, item).result()
                 except BrokenProcessPool:
@@ -72,7 +72,7 @@ def outcomes(function, items, workers, initializer=None):
 def _until_crash(function, waiting, suspects, workers, initializer):
     """Empties ``waiting`` from its end; a crash fills ``suspects``."""
     running = {}
-    with _pool(min(workers, len(waiting)), initializer) as pool:
+    with worker_pool(min(workers, len(waiting)), initializer) as pool:
         while waiting or running:
             try:
                 # Few in flight, so that a crash casts suspicion on few.
@@ -88,7 +88,26 @@ def _until_crash(function, waiting, suspects, workers, initializer):
                 return
 
 
-def _pool(workers, initializer):
+def worker_pool(workers, initializer=None):
+    """Processes that end with the one that started them.
+
+    Arguments
+    ---------
+    workers : int
+        Number of processes.
+    initializer : callable or None
+        Called once in each process that is started.
+
+    Returns
+    -------
+    ProcessPoolExecutor
+
+    Example
+    -------
+    >>> with worker_pool(1) as pool:
+    ...     pool.submit(abs, -1).result()
+    1
+    """
     # Not fork: the parent may hold threads of torch, or a GPU.
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(workers, context, _start, (initializer,))

@@ -8,7 +8,7 @@ import os
 from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
 
-from avsep_sb.dataio.parallel import _pool
+from avsep_sb.dataio.parallel import worker_pool
 from avsep_sb.errors import DataError
 
 
@@ -57,7 +57,7 @@ def stream(function, jobs, workers):
         yield from map(function, jobs)
         return
     running = set()
-    with _pool(workers, one_thread) as pool:
+    with worker_pool(workers, one_thread) as pool:
         try:
             for job in jobs:
                 running.add(pool.submit(function, job))
