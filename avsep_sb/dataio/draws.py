@@ -82,6 +82,8 @@ class Source(NamedTuple):
     spk: str
     #: cut to the shorter source of a ready mixture, while its lips are whole
     cut: bool
+    #: what is said in all of it; None where the manifest does not tell
+    text: str | None = None
 
 
 def row_sources(row, num_spks):
@@ -113,6 +115,7 @@ def row_sources(row, num_spks):
             row[f"s{k}_gain"],
             row[f"s{k}_spk"],
             bool(row["mix_wav"]),
+            row.get(f"s{k}_text") or None,
         )
         for k in range(1, num_spks + 1)
         if row.get(f"s{k}_wav")

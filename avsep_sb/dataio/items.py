@@ -27,12 +27,16 @@ _VISUAL_STREAM = 3
 
 class Item(NamedTuple):
     """One mixture: [T], sources [T, S], lips [Tv, S, H, W] and their mask
-    [Tv, S], False where a face is missing; the last two may be None."""
+    [Tv, S], False where a face is missing; the last two may be None.
+
+    ``texts`` [S] is what each source says: "" for a silent one, None for one
+    that is cut, or of which the manifest does not tell."""
 
     mix: np.ndarray
     sources: np.ndarray
     lips: np.ndarray | None
     lips_mask: np.ndarray | None
+    texts: list | None = None
 
 
 class ItemReader:
@@ -83,6 +87,9 @@ class ItemReader:
     embeddings : EmbeddingCache, optional
         What a front end made of the lips, read in their place: items then
         have lips [Tv, S, C]. ``crop_size`` must be None.
+    to_longest : bool
+        Whole utterances that are mixed freely last as long as the longest;
+        by default all are cut to the shortest, as in the published lists.
 
     Example
     -------
@@ -115,6 +122,7 @@ class ItemReader:
         visual_augment=None,
         rooms=None,
         embeddings=None,
+        to_longest=False,
     ):
         self.num_spks = num_spks
         self.sample_rate = sample_rate
@@ -130,6 +138,7 @@ class ItemReader:
         self.silence = silence
         self.rooms = rooms
         self.embeddings = embeddings
+        self.to_longest = to_longest
         self.mouths = Mouths(
             video_fps, crop_size, random_crop, horizontal_flip, visual_augment
         )
@@ -183,12 +192,25 @@ class ItemReader:
                 mix = mix + self._listed_noise(row, windows[0], min(counts))
         if self.noise is not None:
             mix, waves = self._drawn_noise(utt_id, mix, waves)
+        texts = self._texts(sources, counts, windows, silence)
         if lips is None:
-            return Item(mix, waves, None, None)
+            return Item(mix, waves, None, None, texts)
         lips, mask = self._cut_lips(
             utt_id, sources, lips, windows, rng, silence
         )
-        return Item(mix, waves, lips, mask)
+        return Item(mix, waves, lips, mask, texts)
+
+    def _texts(self, sources, counts, windows, silence):
+        """What is heard of each text: all, nothing, or one cannot tell."""
+        texts = []
+        for source, count, window in zip(sources, counts, windows, strict=True):
+            # a frame more or less is no word
+            cut = window[0] > 0 or count - window[1] > self.samples_per_frame
+            # sources that were cut to a ready mixture are so in their files
+            texts.append(None if cut or source.cut else source.text)
+        if silence is not None and silence.silent is not None:
+            texts[silence.silent] = None if silence.pause else ""
+        return texts
 
     def _lips(self, source):
         if self.embeddings is not None:
@@ -214,7 +236,8 @@ class ItemReader:
     def _own_windows(self, rng, counts):
         """Freely mixed sources: each has a window of its own."""
         if not self.length:
-            counts = [min(counts)] * len(counts)
+            length = max(counts) if self.to_longest else min(counts)
+            counts = [length] * len(counts)
         return [self._window(rng, count) for count in counts]
 
     def _one_window(self, rng, counts, mix_wav):

@@ -3,7 +3,8 @@
 An item has ``id``, ``mix_sig`` [T], ``sources`` [T, S] and ``lips``
 [Tv, S, H, W] uint8: time is dim 0, which is the one that ``PaddedBatch`` pads.
 With ``visual_augment`` it has ``lips_mask`` [Tv, S] bool, False where a face
-is missing.
+is missing. With ``use_texts`` it has ``texts``, a list of what each source
+says: "" for a silent one, None for one that is cut.
 
 Authors
  * avsep_sb contributors
@@ -28,6 +29,7 @@ from avsep_sb.dataio.manifest import check_manifest, columns
 from avsep_sb.dataio.mixing import Mixer
 from avsep_sb.dataio.silence import make_silence
 from avsep_sb.dataio.speakers import read_min_spks
+from avsep_sb.dataio.texts import check_whole, fill_texts, text_columns
 from avsep_sb.errors import ConfigError
 
 logger = get_logger(__name__)
@@ -130,6 +132,9 @@ def make_datasets(hparams):
         ``valid_noise_folder``, ``test_noise_folder``, ``valid_rir_folder``
         and ``test_rir_folder`` do the same to listed mixtures, which are
         drawn once and for all by (seed, ID).
+        ``use_texts`` (False) gives what is said, by the manifests' ``s*_text``;
+        items are then whole utterances, and dynamic mixtures last as long as
+        their longest voice.
 
     Returns
     -------
@@ -157,6 +162,7 @@ the data pipeline needs: add it to the YAML file.
         )
     train_length = _signal_length(hparams, "training_signal_len", spf)
     valid_length = _signal_length(hparams, "valid_signal_len", 1)
+    use_texts = check_whole(hparams)
     common = {
         "num_spks": _positive(hparams, "num_spks"),
         "sample_rate": hparams["sample_rate"],
@@ -175,6 +181,10 @@ the data pipeline needs: add it to the YAML file.
     rooms = make_rooms(hparams, epoch)
     augment = make_visual_augment(hparams)
     rows = {name: _load(hparams, name) for name in ("train", "valid", "test")}
+    if use_texts:
+        for name in rows:
+            path = hparams[f"{name}_data"]
+            fill_texts(rows[name].values(), common["num_spks"], path)
     mixer = None
     if hparams["dynamic_mixing"]:
         mixer = Mixer(
@@ -208,9 +218,10 @@ the data pipeline needs: add it to the YAML file.
         horizontal_flip=hparams["horizontal_flip"],
         silence=silence,
         visual_augment=augment,
+        to_longest=use_texts,
         **common,
     )
-    datasets = [_dataset(rows["train"], train, epoch)]
+    datasets = [_dataset(rows["train"], train, epoch, use_texts)]
     for split in ("valid", "test"):
         noise = make_noise(hparams, split=split)
         rooms = make_rooms(hparams, split=split)
@@ -220,23 +231,28 @@ the data pipeline needs: add it to the YAML file.
         fixed = ItemReader(
             length=valid_length, noise=noise, rooms=rooms, **common
         )
-        datasets.append(_dataset(rows[split], fixed, SharedEpoch()))
+        datasets.append(_dataset(rows[split], fixed, SharedEpoch(), use_texts))
     return tuple(datasets)
 
 
-def _dataset(rows, reader, epoch):
+def _dataset(rows, reader, epoch, use_texts=False):
     """Rows and reader as dynamic items."""
     noise = any("noise_wav" in row for row in rows.values())
     names = columns(reader.num_spks, noise)[2:]
-    outputs = ["mix_sig", "sources"] + ["lips"] * reader.use_lips
-    outputs += ["lips_mask"] * (reader.mouths.augment is not None)
+    if use_texts:
+        names = names + text_columns(reader.num_spks)
+    arrays = ["mix_sig", "sources"] + ["lips"] * reader.use_lips
+    arrays += ["lips_mask"] * (reader.mouths.augment is not None)
+    outputs = arrays + ["texts"] * use_texts
 
     @takes("id", *names)
     @provides(*outputs)
     def read(utt_id, *values):
         item = reader.read(utt_id, dict(zip(names, values, strict=True)))
-        for array in item[: len(outputs)]:
+        for array in item[: len(arrays)]:
             yield torch.from_numpy(array)
+        if use_texts:
+            yield item.texts
 
     dataset = MixtureDataset(rows, epoch, *_speaker_counts(rows, reader))
     dataset.add_dynamic_item(read)
