@@ -80,7 +80,7 @@ class PretrainedFolder(Pretrained):
         if (Path(source) / hparams_file).is_file():
             _check_weights(Path(source), hparams_file)
             return super().from_hparams(source, hparams_file, **kwargs)
-        if _looks_local(source):
+        if looks_local(source):
             # A mistyped folder would be looked up on a hub for half a minute.
             raise CheckpointError(
                 f"'{source}' is not a folder with a {hparams_file}; give "
@@ -96,8 +96,23 @@ class PretrainedFolder(Pretrained):
             ) from err
 
 
-def _looks_local(source):
-    """Whether a source that is no folder can only have been meant as one."""
+def looks_local(source):
+    """Whether a source that is no folder can only have been meant as one.
+
+    Arguments
+    ---------
+    source : str
+        A path, or a Hugging Face id ``owner/name``.
+
+    Returns
+    -------
+    bool
+
+    Example
+    -------
+    >>> looks_local("./no/folder"), looks_local("an-owner/a-model")
+    (True, False)
+    """
     if "://" in source:
         return False
     path = Path(source)
