@@ -155,25 +155,77 @@ class AVSeparationBrain(Brain):
         torch.Tensor
             The mean loss, a scalar.
         """
+        loss, estimate = self.separation_loss(predictions, batch)
+        if stage == Stage.TRAIN:
+            return self.mean_loss(loss)
+        self.collect(loss, estimate, batch, stage)
+        return loss.mean()
+
+    def separation_loss(self, predictions, batch):
+        """Compares estimates with targets.
+
+        Arguments
+        ---------
+        predictions : torch.Tensor
+            Estimated sources, ``[B, T, S]``.
+        batch : PaddedBatch
+            As for :meth:`compute_objectives`.
+
+        Returns
+        -------
+        (torch.Tensor, torch.Tensor)
+            The loss of each mixture, ``[B]``, and the estimates in the order
+            of the targets, ``[B, T, S]``, float32.
+        """
         target, lengths = batch.sources
         # Losses in fp32: 16-bit sums over seconds of audio lose the dB.
         estimate = predictions.float()
         # Only the losses of avsep_sb know what to do with the mixture.
         takes_mix = "mix" in inspect.signature(self.hparams.loss).parameters
         extra = {"mix": batch.mix_sig.data} if takes_mix else {}
-        loss, estimate = self.hparams.loss(estimate, target, lengths, **extra)
-        if stage == Stage.TRAIN:
-            # Weighting instead of dropping keeps backward on every rank.
-            weights = threshold_weights(loss, self.hparams.loss_threshold)
-            return (loss * weights).sum() / weights.sum().clamp(min=1.0)
+        return self.hparams.loss(estimate, target, lengths, **extra)
+
+    def mean_loss(self, loss):
+        """Mean over the mixtures that are above ``loss_threshold``.
+
+        Arguments
+        ---------
+        loss : torch.Tensor
+            ``[B]``.
+
+        Returns
+        -------
+        torch.Tensor
+            A scalar.
+        """
+        # Weighting instead of dropping keeps backward on every rank.
+        weights = threshold_weights(loss, self.hparams.loss_threshold)
+        return (loss * weights).sum() / weights.sum().clamp(min=1.0)
+
+    def collect(self, loss, estimate, batch, stage, scores=None):
+        """Keeps the figures of a batch that is not trained on.
+
+        Arguments
+        ---------
+        loss : torch.Tensor
+            ``[B]``.
+        estimate : torch.Tensor
+            In the order of the targets, ``[B, T, S]``.
+        batch : PaddedBatch
+            As for :meth:`compute_objectives`.
+        stage : Stage
+            In the test each mixture has a row of results.
+        scores : list of dict, optional
+            [B], further columns of that row.
+        """
+        target, lengths = batch.sources
         mix = batch.mix_sig.data.unsqueeze(-1).expand_as(target)
         gain = si_snr(estimate, target, lengths) - si_snr(mix, target, lengths)
         self.losses.extend(loss.tolist())
         self.gains.extend(gain.mean(-1).tolist())
         self.counts.extend([target.shape[-1]] * len(target))
         if stage == Stage.TEST:
-            self.test_run.add_batch(batch, estimate, lengths)
-        return loss.mean()
+            self.test_run.add_batch(batch, estimate, lengths, scores)
 
     def on_fit_batch_start(self, batch, should_step):
         """Ties the dropout of a step to (seed, epoch, step, rank).
@@ -212,22 +264,13 @@ class AVSeparationBrain(Brain):
             return
         # Means per utterance, and one number for all ranks: schedules that
         # see slightly different floats would part.
-        stats = ddp_broadcast(
-            {
-                "loss": sum(self.losses) / max(len(self.losses), 1),
-                "si-snr_i": sum(self.gains) / max(len(self.gains), 1),
-                **self._gains_by_count(),
-            }
-        )
+        stats = ddp_broadcast(self.stage_stats())
         if stage == Stage.VALID:
             watched = self.train_stats if self.watched == "train" else stats
-            old_lr, new_lr = self.hparams.lr_scheduler(
-                [self.optimizer], epoch, watched["loss"]
-            )
-            update_learning_rate(self.optimizer, new_lr)
+            rates = self.schedule(epoch, watched["loss"])
             self.hparams.epoch_counter.update_metric(stats["loss"])
             self.hparams.train_logger.log_stats(
-                stats_meta={"epoch": epoch, "lr": old_lr},
+                stats_meta={"epoch": epoch, **rates},
                 train_stats=self.train_stats,
                 valid_stats=stats,
             )
@@ -242,6 +285,41 @@ class AVSeparationBrain(Brain):
                 test_stats=stats,
             )
             self.test_run.finish()
+
+    def stage_stats(self):
+        """Means of what was collected in a stage.
+
+        Returns
+        -------
+        dict
+            Names to numbers; ``loss`` is what training watches.
+        """
+        return {
+            "loss": sum(self.losses) / max(len(self.losses), 1),
+            "si-snr_i": sum(self.gains) / max(len(self.gains), 1),
+            **self._gains_by_count(),
+        }
+
+    def schedule(self, epoch, loss):
+        """Sets the learning rate of the next epoch.
+
+        Arguments
+        ---------
+        epoch : int
+            The one that has ended.
+        loss : float
+            What the schedule watches.
+
+        Returns
+        -------
+        dict
+            Rates of the epoch that has ended, for the log.
+        """
+        old_lr, new_lr = self.hparams.lr_scheduler(
+            [self.optimizer], epoch, loss
+        )
+        update_learning_rate(self.optimizer, new_lr)
+        return {"lr": old_lr}
 
     def on_evaluate_start(self, max_key=None, min_key=None):
         """Loads the best checkpoint; without one there is nothing to test."""

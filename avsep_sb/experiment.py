@@ -182,11 +182,13 @@ def train_and_evaluate(hparams, run_opts):
     """Trains, tests the best checkpoint, draws the curves and exports.
 
     A YAML that trains something else than a separator names the function
-    which does, under ``trainer``.
+    which does, under ``trainer``; one that trains it in another way names a
+    subclass of ``AVSeparationBrain`` under ``brain``.
 
     Leaves in ``output_folder``: ``train_log.txt``, ``test_results.csv``,
     audio and spectrograms of the first test items, ``training_curves.png``
-    and ``pretrained/``, a folder for ``AVSeparation.from_hparams``.
+    and ``pretrained/``, a folder for ``AVSeparation.from_hparams``; from joint
+    training also ``recogniser/``, one for ``EncoderASR.from_hparams``.
 
     Arguments
     ---------
@@ -211,7 +213,7 @@ def train_and_evaluate(hparams, run_opts):
         run_opts.get("device", "cpu"),
         progress=not run_opts.get("noprogressbar", False),
     )
-    brain = AVSeparationBrain(
+    brain = hparams.get("brain", AVSeparationBrain)(
         modules=hparams["modules"],
         opt_class=hparams["optimizer"],
         hparams=hparams,
@@ -261,3 +263,6 @@ def finish_run(hparams, brain):
     export_pretrained(
         folder, folder / "pretrained", min_key="loss", overwrite=True
     )
+    if "recogniser" in hparams["modules"]:
+        # It holds the weights of the checkpoint that was tested, the best.
+        hparams["recogniser"].export(folder / "recogniser")

@@ -143,7 +143,7 @@ def training_curves(train_log_path, out_png):
     curves = read_train_log(train_log_path)
     # What is watched first, the schedule last.
     names = list(dict.fromkeys(name for _, name in curves))
-    names.sort(key=lambda name: name == "lr")
+    names.sort(key=_is_rate)
     if not names:
         raise DataError(
             f"{train_log_path} has no line of an epoch: train for at least "
@@ -162,19 +162,24 @@ def training_curves(train_log_path, out_png):
                 [curve[epoch] for epoch in epochs],
                 marker="." if len(epochs) < 60 else None,
                 color=_COLOURS.get(stage, "black"),
-                drawstyle="steps-mid" if name == "lr" else "default",
+                drawstyle="steps-mid" if _is_rate(name) else "default",
                 label={"valid": "validation", "train": "training"}.get(stage),
             )
         panel.grid(alpha=0.3)
-        if name == "lr":
+        if _is_rate(name):
             panel.set_yscale("log")
-            panel.set_ylabel("learning rate")
+            panel.set_ylabel(name[:-2] + "learning rate")
         else:
             panel.set_ylabel(_with_unit(name, names))
             panel.legend()
     panels[-1].set_xlabel("epoch")
     panels[-1].xaxis.get_major_locator().set_params(integer=True)
     return save_figure(figure, out_png)
+
+
+def _is_rate(name):
+    """A learning rate: ``lr``, or one of several, such as ``asr lr``."""
+    return name.split()[-1] == "lr"
 
 
 def _spectrogram(signal, sample_rate):

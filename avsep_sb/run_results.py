@@ -50,7 +50,7 @@ class RunResults:
             path = self.folder / "test_results.csv"
             self.table = ResultsTable(path, overwrite=True)
 
-    def add_batch(self, batch, estimate, lengths):
+    def add_batch(self, batch, estimate, lengths, scores=None):
         """Scores every utterance of a batch.
 
         Arguments
@@ -61,6 +61,8 @@ class RunResults:
             Estimated sources in the order of the targets, ``[B, T, S]``.
         lengths : torch.Tensor
             Relative lengths, ``[B]``.
+        scores : list of dict, optional
+            [B], further columns of the table, such as a word error rate.
         """
         if not self.writes:
             return
@@ -71,10 +73,8 @@ class RunResults:
                 x[i, :stop].detach().float().cpu()
                 for x in (mix, estimate, target)
             ]
-            self.table.add(
-                name,
-                score_utterance(*signals, self.sample_rate, self.metrics),
-            )
+            row = score_utterance(*signals, self.sample_rate, self.metrics)
+            self.table.add(name, {**row, **(scores[i] if scores else {})})
             if self.count < self.n_audio:
                 self._keep(name, *signals)
             self.count += 1

@@ -14,6 +14,8 @@ import pytest
 from hyperpyyaml import load_hyperpyyaml
 from speechbrain.utils.run_opts import RunOptions
 
+from tests.asr_folder import make_toy_asr
+
 ROOT = Path(__file__).resolve().parents[2]
 YAMLS = sorted((ROOT / "hparams").glob("*.yaml"))
 NAMES = [path.name for path in YAMLS]
@@ -89,8 +91,11 @@ def patterns():
 def test_loads(path, tmp_path):
     text = path.read_text(encoding="utf-8")
     holes = re.findall(r"^(\w+): !PLACEHOLDER", text, re.MULTILINE)
-    assert set(holes) <= {"data_folder", "dataset", "separator_weights"}
+    known = {"data_folder", "dataset", "separator_weights", "asr_source"}
+    assert set(holes) <= known
     overrides = dict.fromkeys(holes, "x")
+    if "asr_source" in holes:
+        overrides["asr_source"] = str(make_toy_asr(tmp_path / "asr"))
     # Nothing may be written before a run has begun.
     overrides["output_folder"] = str(tmp_path / "output")
     hparams = load_hyperpyyaml(text, overrides)
