@@ -7,9 +7,27 @@ Authors
 import sys
 from pathlib import Path
 
+from avsep_sb.commands.models import (
+    load_face_models,
+    load_models,
+    load_separator,
+    models_of,
+)
 from avsep_sb.commands.progress import StageBars
 from avsep_sb.commands.video_list import list_videos
 from avsep_sb.errors import AVSepError, ConfigError
+
+__all__ = [
+    "add_arguments",
+    "check_options",
+    "load_face_models",
+    "load_models",
+    "load_separator",
+    "make_options",
+    "report",
+    "run",
+    "sentence",
+]
 
 #: shortest window that is worth separating, in seconds
 LEAST_CHUNK = 1.0
@@ -65,6 +83,13 @@ def add_arguments(parser):
         metavar="DIR",
         help="SyncNet that finds lips out of step (default: the one that "
         "ships, beside the models that ship; else the separator itself)",
+    )
+    add(
+        "--label-by-lips",
+        action="store_true",
+        help="--source is a model without faces (SpeechBrain's SepFormer or "
+        "any of its interface, an audio-only model): its voices are dealt to "
+        "faces by the SyncNet",
     )
     add("--faces", type=int, metavar="N", help="keep at most N faces")
     add(
@@ -131,7 +156,7 @@ def run(args):
         return run_on_cluster(args, jobs)
     from avsep_sb.inference.video import separate_to_folder
 
-    models = load_models(args.source, args.audio_source, args.device)
+    models = models_of(args)
     options = make_options(args, *models)
     detector, describer = load_face_models(args.device)
     failed = 0
@@ -169,6 +194,13 @@ def check_options(args):
             raise ConfigError(f"--{name} must be at least 1.")
     if args.chunk is not None and not LEAST_CHUNK <= args.chunk <= 600:
         raise ConfigError("--chunk must be from 1 to 600 seconds.")
+    if args.label_by_lips:
+        if args.source is None:
+            raise ConfigError("--label-by-lips needs the model as --source.")
+        for name in ("audio_source", "all_in_view", "ray"):
+            if getattr(args, name) not in (None, False):
+                option = f"--{name.replace('_', '-')}"
+                raise ConfigError(f"--label-by-lips goes without {option}.")
 
 
 def make_options(args, separator, audio_separator):
@@ -206,10 +238,10 @@ def make_options(args, separator, audio_separator):
             )
         SpeakerLadder(audio_separator or separator, args.speakers)
     sources = [Path(args.source or shipped_model())]
-    if audio_separator is not None:
+    if audio_separator is not None and not args.label_by_lips:
         sources.append(Path(args.audio_source or shipped_audio_model()))
     sync_model = args.sync_source
-    if sync_model is None and args.source is None:
+    if sync_model is None and (args.source is None or args.label_by_lips):
         sync_model = SYNC_MODEL
     if separator.sees and sync_model is not None:
         # A wrong one is refused before the work begins.
@@ -218,6 +250,10 @@ def make_options(args, separator, audio_separator):
         if args.sync_source is not None:
             sync_model = str(sources[-1].absolute())
     names = [source.resolve().name for source in sources]
+    audio_model = None
+    if audio_separator is not None:
+        # A model whose voices are dealt to faces is both.
+        audio_model = names[0 if args.label_by_lips else 1]
     return VideoOptions(
         max_faces=args.faces,
         speakers=args.speakers,
@@ -227,7 +263,7 @@ def make_options(args, separator, audio_separator):
         videos=not args.no_video,
         overwrite=args.overwrite,
         model=names[0],
-        audio_model=names[1] if audio_separator is not None else None,
+        audio_model=audio_model,
         sync_model=sync_model,
         weights=fingerprint(*sources),
     )
@@ -281,98 +317,3 @@ def sentence(video, err):
     """
     text = str(err)
     return text if str(video) in text else f"{video}: {text}"
-
-
-def load_models(source=None, audio_source=None, device="cpu"):
-    """Loads the model of faces, and the one of sound alone beside it.
-
-    Arguments
-    ---------
-    source : str or None
-        Pretrained folder; None takes the shipped ``iianet-synthav``.
-    audio_source : str or None
-        One of an audio-only model; None takes the shipped
-        ``iianet-synthav-audio``, or none if its rates differ.
-    device : str
-        Where they run.
-
-    Returns
-    -------
-    (AVSeparation, AVSeparation or None)
-        The second is None beside a model that needs no faces itself.
-        ``CheckpointError`` is raised for a folder that cannot be loaded, and
-        ``ConfigError`` for models that do not go together.
-    """
-    from avsep_sb.inference.fallback import check_rates
-    from avsep_sb.inference.shipped import shipped_audio_model
-
-    separator = load_separator(source, device)
-    if not separator.sees:
-        if audio_source is not None:
-            raise ConfigError(
-                "--source is an audio-only model itself; give one of the two."
-            )
-        return separator, None
-    audio = load_separator(audio_source or shipped_audio_model(), device)
-    if audio.sees:
-        raise ConfigError(
-            f"'{audio_source}' needs faces; name an audio-only model with "
-            "--audio-source."
-        )
-    try:
-        check_rates(separator, audio)
-    except ConfigError:
-        if audio_source is not None:
-            raise
-        audio = None
-    return separator, audio
-
-
-def load_separator(source=None, device="cpu"):
-    """Loads a pretrained folder, or the checkpoint that ships.
-
-    Arguments
-    ---------
-    source : str, Path or None
-        The folder; None takes the shipped ``iianet-synthav``.
-    device : str
-        Where it runs.
-
-    Returns
-    -------
-    AVSeparation
-        ``CheckpointError`` is raised for a folder that cannot be loaded, and
-        ``ConfigError`` for a device that is not there.
-    """
-    import torch
-
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as err:
-        raise ConfigError(
-            f"the device '{device}' is not available here; use --device cpu."
-        ) from err
-    from avsep_sb.inference.separation import AVSeparation
-    from avsep_sb.inference.shipped import shipped_model
-
-    return AVSeparation.from_hparams(
-        str(source or shipped_model()), run_opts={"device": device}
-    )
-
-
-def load_face_models(device="cpu"):
-    """Loads what finds faces and tells them apart, once for all videos.
-
-    Arguments
-    ---------
-    device : str
-        Where the detector runs.
-
-    Returns
-    -------
-    (FaceDetector, FaceDescriber)
-    """
-    from avsep_sb.vision.face_look import FaceDescriber
-    from avsep_sb.vision.faces import FaceDetector
-
-    return FaceDetector(device=device), FaceDescriber()

@@ -167,6 +167,7 @@ class FaceLadder:
         self.second_opinion = (
             second_opinion and match_level and audio_model is not None
         )
+        self.checks_lips = self.second_opinion
         self.doubt_seen = doubt_seen
         self.all_in_view = all_in_view
         #: frames by which all lips were found to be late
@@ -217,11 +218,15 @@ class FaceLadder:
                 self._by_lips(voices, mix, seen, rungs)
         self._previous = (first, voices)
         self.notes.append(WindowNote(first, len(mix), tuple(rungs)))
+        return voices * self._gains(first, voices, mix)
+
+    def _gains(self, first, voices, mix):
+        """Gains of all voices, [t, P]."""
         gains = [
             self._gain(stays, first, voice, mix)
             for stays, voice in zip(self.stays, voices.T, strict=True)
         ]
-        return voices * np.stack(gains, axis=1)
+        return np.stack(gains, axis=1)
 
     def _gain(self, stays, first, voice, mix):
         """0 where the person is not to be seen, or hardly to be heard."""
@@ -243,7 +248,7 @@ class FaceLadder:
                 start + late,
                 stop + late,
                 self.held_frames,
-                check=self.second_opinion,
+                check=self.checks_lips,
             )
             for person, stays in enumerate(self.stays)
             if stay_mask(stays, start, stop).any()

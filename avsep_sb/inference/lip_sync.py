@@ -72,21 +72,25 @@ class LipSync(PretrainedFolder):
             Mean cosine, [A, N, 2 * max_shift + 1], on the CPU. ``DataError``
             is raised for fewer than ``2 * max_shift + 1`` frames.
         """
-        sounds = torch.as_tensor(sounds).to(self.device)
-        lips = torch.as_tensor(lips).to(self.device)
-        frame = int(self.hparams.sample_rate) // int(self.hparams.video_fps)
-        count = min(lips.shape[1], sounds.shape[1] // frame)
-        if count <= 2 * max_shift:
-            raise DataError(
-                f"An offset of up to {max_shift} frames cannot be found in "
-                f"{count} frames; give more than {2 * max_shift}."
-            )
-        visual = self.mods.visual_frontend(lips[None, :, :count])[0]
-        return agreement_by_delay(
-            self.mods.sync_net.embed_sound(sounds[:, : count * frame]),
-            self.mods.sync_net.embed_lips(visual),
-            max_shift,
-        ).cpu()
+        embedded = self._embed(sounds, lips, 2 * max_shift)
+        return agreement_by_delay(*embedded, max_shift).cpu()
+
+    @torch.no_grad()
+    def by_frame(self, sounds, lips):
+        """How well each sound goes with each mouth, frame by frame.
+
+        Arguments
+        ---------
+        sounds, lips
+            As of :meth:`agreement`.
+
+        Returns
+        -------
+        torch.Tensor
+            Cosines, [A, N, Tv], on the CPU.
+        """
+        sound, lips = self._embed(sounds, lips)
+        return torch.einsum("ate,nte->ant", sound, lips).cpu()
 
     def delays(self, windows, max_shift):
         """Agreement of a face and its mixture, over several windows.
@@ -113,6 +117,23 @@ class LipSync(PretrainedFolder):
             total += self.agreement(sound, rois, max_shift)[0, 0].numpy()
         shifts = range(-max_shift, max_shift + 1)
         return dict(zip(shifts, total / max(1, len(windows)), strict=True))
+
+    def _embed(self, sounds, lips, least=0):
+        """Embeddings of sounds and lips, of more frames than the least."""
+        sounds = torch.as_tensor(sounds).to(self.device)
+        lips = torch.as_tensor(lips).to(self.device)
+        frame = int(self.hparams.sample_rate) // int(self.hparams.video_fps)
+        count = min(lips.shape[1], sounds.shape[1] // frame)
+        if count <= least:
+            raise DataError(
+                f"Sound and lips have {count} frames in common; give more "
+                f"than {least}."
+            )
+        visual = self.mods.visual_frontend(lips[None, :, :count])[0]
+        return (
+            self.mods.sync_net.embed_sound(sounds[:, : count * frame]),
+            self.mods.sync_net.embed_lips(visual),
+        )
 
 
 def export_sync(output_folder, modules, card=None, dest=None, overwrite=True):

@@ -84,9 +84,9 @@ class OverTime:
 
     Arguments
     ---------
-    model : AVSeparation
-        An audio-visual model, or an audio-only one, which leaves the faces
-        out of account.
+    model : AVSeparation or AudioOnlySeparation
+        An audio-visual model, one whose voices are dealt to faces, or an
+        audio-only one, which leaves the faces out of account.
     faces : FaceTimeline, ArrayFaces or None
         Who is to be seen when.
     audio_model : AVSeparation or None
@@ -146,7 +146,8 @@ class OverTime:
         #: whether each voice belongs to a face
         self.by_face = bool(model.sees and faces is not None and faces.people)
         if self.by_face:
-            self.ladder = FaceLadder(
+            kind = getattr(model, "ladder_class", FaceLadder)
+            self.ladder = kind(
                 model, faces, audio_model, match_level=match_level, **ladder
             )
         elif audio_model is not None or not model.sees:

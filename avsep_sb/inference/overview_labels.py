@@ -24,6 +24,7 @@ RUNG_STATES = {
     "lips": ("#0072B2", "voice by lips"),
     "audio": ("#E69F00", "by sound alone"),
     "held": ("#56B4E9", "by held lips"),
+    "no voice": ("#000000", "no voice left"),
 }
 SPEECH_STATES = {"speech": ("#606060", "speaks")}
 EMPTY = ("#ECECEC", "absent, silent")

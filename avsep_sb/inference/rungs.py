@@ -20,6 +20,7 @@ class Rung(str, Enum):
     AUDIO = "audio"
     HELD = "held"
     ABSENT = "absent"
+    NO_VOICE = "no voice"
 
 
 class WindowNote(NamedTuple):
@@ -31,11 +32,16 @@ class WindowNote(NamedTuple):
         Its samples.
     rungs : tuple of Rung
         For each voice.
+    confidences : tuple of float
+        For each voice, how sure its face is
+        (:class:`avsep_sb.inference.face_labels.FaceLabels`); empty where
+        voices were separated by faces.
     """
 
     first: int
     count: int
     rungs: tuple
+    confidences: tuple = ()
 
 
 def check_rates(*models):

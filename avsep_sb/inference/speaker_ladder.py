@@ -8,7 +8,7 @@ Authors
 """
 
 from avsep_sb.errors import ConfigError
-from avsep_sb.inference.assign import assign, likeness
+from avsep_sb.inference.assign import assign, decided, likeness
 from avsep_sb.inference.levels import LevelMatch
 from avsep_sb.inference.rungs import (
     Rung,
@@ -59,6 +59,8 @@ class SpeakerLadder:
         _, _, self.samples_per_frame = check_rates(audio_model)
         self._level = LevelMatch() if match_level else unchanged
         self.notes = []
+        #: how clearly the voices of the last window went on, from 0 to 1
+        self.goes_on = 0.0
         self._previous = None
 
     def __call__(self, first, mix):
@@ -82,6 +84,7 @@ class SpeakerLadder:
         before = before[first - begin :]
         scores = [likeness(voice, voices[: len(before)]) for voice in before.T]
         voices = voices[:, assign(scores)]
+        self.goes_on = decided(scores) / max(1, self.num_voices - 1)
         self._previous = (first, voices)
         rungs = (Rung.AUDIO,) * self.num_voices
         self.notes.append(WindowNote(first, len(mix), rungs))

@@ -16,7 +16,8 @@ from avsep_sb import __version__
 from avsep_sb.errors import VideoError
 from avsep_sb.inference import video_files as files
 from avsep_sb.inference import video_sync as sync
-from avsep_sb.inference.activity import speech_of_all, write_rttm
+from avsep_sb.inference.activity import write_rttm
+from avsep_sb.inference.diarization import speech_of_faces
 from avsep_sb.inference.over_time import WINDOW_SECONDS, OverTime
 from avsep_sb.inference.video_pictures import (
     write_portraits,
@@ -25,7 +26,7 @@ from avsep_sb.inference.video_pictures import (
 )
 from avsep_sb.inference.video_result import VideoResult
 from avsep_sb.inference.video_source import inspect_source
-from avsep_sb.inference.video_table import face_entry, rung_spans
+from avsep_sb.inference.video_table import add_notes, face_entry
 from avsep_sb.inference.video_voices import VoiceWriter, counted
 from avsep_sb.vision.audio_stream import stream_audio
 from avsep_sb.vision.watch import watch
@@ -260,10 +261,7 @@ class _Work:
         over_time, gain, length = self._separate(faces, tell)
         if not people:
             entries = [_speaker(k) for k in range(over_time.num_voices)]
-        for number, entry in enumerate(entries):
-            entry["rungs"] = rung_spans(
-                over_time.notes, number, length, self.rate
-            )
+        add_notes(entries, over_time.notes, length, self.rate)
         self._finish(timeline if people else None, entries, tell)
         return self._tabulate(timeline, entries, gain, length)
 
@@ -344,8 +342,10 @@ class _Work:
                 late,
             )
         names = [entry["name"] for entry in entries]
-        speech = speech_of_all(
-            dict(zip(names, wavs, strict=True)), [self.part / files.RESIDUAL]
+        speech = speech_of_faces(
+            dict(zip(names, wavs, strict=True)),
+            [self.part / files.RESIDUAL],
+            timeline,
         )
         for entry in entries:
             entry["speech"] = [list(span) for span in speech[entry["name"]]]

@@ -49,13 +49,17 @@ times ``gain``. Without a face the voices are ``speaker1.wav``,
         "quality": {"found": 0.9, "missing": 0.1},   parts of the spans
         "quality_spans": [[0.0, 11.0, "found"], [11.0, 12.2, "missing"]],
         "rungs": [[0.0, 12.2, "lips"], [12.2, 61.44, "absent"]],
+        "label_confidence": [[0.0, 12.2, 0.98]],     how sure it is that the
+                                       voice is this face's; only with
+                                       --label-by-lips
         "speech": [[0.4, 3.1], [5.2, 11.7]],     as in faces.rttm
         "offset_ms": 40.0,             lips later than sound; null: not known
         "offset_corrected_ms": 0.0}]}  how much of it the voice allows for
 
 ``quality`` has the names of :class:`avsep_sb.vision.quality.Quality` in small
 letters, ``rungs`` those of :class:`avsep_sb.inference.fallback.Rung`:
-``lips``, ``audio``, ``held`` or ``absent``, together from 0 to ``seconds``.
+``lips``, ``audio``, ``held``, ``absent`` or, with ``--label-by-lips`` and more
+faces than voices, ``no voice``; together from 0 to ``seconds``.
 
 Authors
  * avsep_sb contributors

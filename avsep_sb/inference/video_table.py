@@ -117,18 +117,53 @@ def rung_spans(notes, voice, length, sample_rate):
     >>> rung_spans(notes, 0, 100, 10)
     [[0.0, 6.5, 'lips'], [6.5, 10.0, 'absent']]
     """
+    states = [Rung(note.rungs[voice]).value for note in notes]
+    return _spans(notes, states, length, sample_rate)
+
+
+def add_notes(entries, notes, length, sample_rate):
+    """Adds to each voice what was done in the windows.
+
+    Arguments
+    ---------
+    entries : list of dict
+        One for each voice; get ``rungs``, and ``label_confidence`` where
+        voices were dealt to faces.
+    notes, length, sample_rate
+        As of :func:`rung_spans`.
+
+    Example
+    -------
+    >>> from avsep_sb.inference.fallback import WindowNote
+    >>> entries = [{}]
+    >>> add_notes(entries, [WindowNote(0, 9, ("audio",), (0.98,))], 9, 9)
+    >>> entries[0]["label_confidence"]
+    [[0.0, 1.0, 0.98]]
+    """
+    for voice, entry in enumerate(entries):
+        entry["rungs"] = rung_spans(notes, voice, length, sample_rate)
+        if all(note.confidences for note in notes):
+            sure = [round(note.confidences[voice], 2) for note in notes]
+            entry["label_confidence"] = [
+                span
+                for span in _spans(notes, sure, length, sample_rate)
+                if span[2] == span[2]  # NaN: it has no voice
+            ]
+
+
+def _spans(notes, states, length, sample_rate):
+    """Stretches of equal states, each up to the middle of the overlap."""
     spans, begin = [], 0
-    for number, note in enumerate(notes):
+    for number, (note, state) in enumerate(zip(notes, states, strict=True)):
         end = length
         if number + 1 < len(notes):
             end = (notes[number + 1].first + note.first + note.count) // 2
         end = min(end, length)
         if end <= begin:
             continue
-        rung = Rung(note.rungs[voice]).value
-        if spans and spans[-1][2] == rung:
+        if spans and spans[-1][2] == state:
             spans[-1][1] = end
         else:
-            spans.append([begin, end, rung])
+            spans.append([begin, end, state])
         begin = end
-    return [[*_seconds(a, b, sample_rate), rung] for a, b, rung in spans]
+    return [[*_seconds(a, b, sample_rate), state] for a, b, state in spans]
