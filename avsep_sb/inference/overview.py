@@ -8,7 +8,7 @@ from pathlib import Path
 
 from avsep_sb.errors import DataError
 from avsep_sb.figures import save_figure
-from avsep_sb.inference.activity import speech_of_all
+from avsep_sb.inference.diarization import speech_of_faces
 from avsep_sb.inference.overview_sheet import COLUMNS, OverviewSheet
 from avsep_sb.inference.pooled_spectrogram import PooledSpectrogram
 from avsep_sb.inference.video_files import OVERVIEW, TABLE, read_table
@@ -73,7 +73,7 @@ def draw_overview(folder, out=None):
     if not voices and not rest:
         raise DataError(f"{TABLE} in '{folder}' names no voices at all.")
     if any("speech" not in face for face in faces):
-        found = speech_of_all(voices, rest)
+        found = speech_of_faces(voices, rest)
         faces = [{"speech": found[face["name"]], **face} for face in faces]
     table = {"video": folder.name, **table, "faces": faces}
     levels, extent = _spectra([*voices.values(), *rest])

@@ -23,10 +23,17 @@ from avsep_sb.synth.visemes import VISEMES, mouth_tracks
 
 _CLOSING = 4  # frames in which the mouth comes to rest after the last word
 _PEAK = 0.95
+_EMPTY = 96  # grey of a place where nobody is yet
 
 
 def write_scene(
-    path, utterances, size=FACE_SIZE, level_db=None, seed=0, overwrite=False
+    path,
+    utterances,
+    size=FACE_SIZE,
+    level_db=None,
+    seed=0,
+    overwrite=False,
+    enters=None,
 ):
     """Writes a video of several speakers and returns what each one said.
 
@@ -45,6 +52,9 @@ def write_scene(
         Another seed films the scene with other head movements.
     overwrite : bool
         Whether a file of that name is replaced.
+    enters : sequence of int
+        Frame in which each face comes into the picture; 0 when None. Before
+        it its place is empty.
 
     Returns
     -------
@@ -74,12 +84,16 @@ def write_scene(
     """
     path, utterances = Path(path), list(utterances)
     _check(path, utterances, size, level_db, overwrite)
+    if enters is not None and len(enters) != len(utterances):
+        raise ConfigError("give a frame of coming for each utterance.")
     frames = max(len(u.tracks) for u in utterances)
     mix, sources = _mix(utterances, frames, level_db)
     strips = [
         render_face(u, size, seed, _rest_after(u.tracks, frames))
         for u in utterances
     ]
+    for strip, enter in zip(strips, enters or (), strict=False):
+        strip[:enter] = _EMPTY
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         _write_video(part, strips, mix)

@@ -1,0 +1,123 @@
+"""Scripted talks for ``diarization_report.py``, separated by faces.
+
+Mouth ROIs are rendered as SynthAV's are and given to the separation with the
+times at which each face is in the picture, as ``avsep separate`` has them
+after detection and tracking; what detection costs is measured on whole films.
+
+Authors
+ * avsep_sb contributors
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from avsep_sb.inference.activity import FrameEnergy
+from avsep_sb.inference.over_time import OverTime
+from avsep_sb.inference.stays import ArrayFaces
+from avsep_sb.synth.script import draw_talk
+from avsep_sb.synth.utterance import render_roi
+from avsep_sb.synth.voices import speakers_of
+
+PEOPLE = (2, 3, 4)
+OVERLAPS = (0.0, 0.2, 0.4, 0.6)
+#: root mean square of the room's noise; the voices have 0.05
+ROOM = 2e-4
+
+
+class Scene(NamedTuple):
+    """A talk and what was asked for when it was drawn.
+
+    Arguments
+    ---------
+    name : str
+        Such as ``test 3: 4 people, 40 %, 1 late``.
+    talk : Talk
+        Of :func:`avsep_sb.synth.script.draw_talk`.
+    people : int
+        How many.
+    overlap : float
+        Asked for; ``talk.overlap`` is what came of it.
+    late : int
+        How many people come late.
+    """
+
+    name: str
+    talk: object
+    people: int
+    overlap: float
+    late: int
+
+    @property
+    def truth(self):
+        """dict: name of each face to the spans in which it speaks."""
+        spans = self.talk.spoken
+        return {f"face{k + 1}": own for k, own in enumerate(spans)}
+
+
+def draw_scene(split, number, seconds, seed=0):
+    """Draws a scene: all numbers of people with all overlaps in turn.
+
+    Arguments
+    ---------
+    split : str
+        Whose speakers: ``valid`` or ``test``.
+    number : int
+        Of the scene; every second one has a person who comes late.
+    seconds : float
+        Its length.
+    seed : int
+        Of all draws.
+
+    Returns
+    -------
+    Scene
+    """
+    people = PEOPLE[number % len(PEOPLE)]
+    overlap = OVERLAPS[number // len(PEOPLE) % len(OVERLAPS)]
+    late = (number + number // len(PEOPLE)) % 2
+    rng = np.random.default_rng([seed, number, 5])
+    pool = speakers_of(split)
+    chosen = [pool[k] for k in rng.choice(len(pool), people, replace=False)]
+    talk = draw_talk(chosen, seconds, overlap, late, 1000 * seed + number)
+    name = f"{split} {number}: {people} people, {overlap:.0%}, {late} late"
+    return Scene(name, talk, people, overlap, late)
+
+
+def separate_talk(model, audio_model, talk, seed=0):
+    """Separates a talk by its mouths, as ``avsep separate`` would.
+
+    Arguments
+    ---------
+    model, audio_model : AVSeparation
+        The second may be None.
+    talk : Talk
+        The talk.
+    seed : int
+        Of the room's noise.
+
+    Returns
+    -------
+    (np.ndarray, np.ndarray)
+        Voices [T, S] and the mixture [T], float32.
+    """
+    mouths = np.stack([render_roi(person) for person in talk.people])
+    stays = [[(enter, talk.frames)] for enter in talk.enters]
+    faces = ArrayFaces(mouths, stays=stays)
+    sound = talk.sources.sum(axis=1)
+    noise = np.random.default_rng(seed).standard_normal(len(sound))
+    sound += (ROOM * noise).astype(np.float32)
+    over_time = OverTime(model, faces, audio_model, silence_db=20.0)
+    blocks = list(over_time.separate(sound))
+    voices = np.concatenate([block.voices for block in blocks])
+    return voices[: len(sound)], sound
+
+
+def frame_energies(signals, sample_rate):
+    """Energy per 10 ms of each column of [T, S], float64 [S, frames]."""
+    found = []
+    for signal in signals.T:
+        energy = FrameEnergy(sample_rate)
+        energy.feed(signal)
+        found.append(energy.values())
+    return np.stack(found)
