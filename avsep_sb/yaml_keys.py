@@ -36,6 +36,7 @@ READ_BY_CODE = frozenset(
     checkpointer train_logger visual_frontend separator lr_scheduler_loss
     trainer pixel_scale max_shift sir_db
     mixup_alpha variable_length
+    compute_features normalize wav_augment fea_augment tokenizer max_silence
     brain use_texts recogniser sep_weight asr_weight asr_frozen_epochs
     separator_frozen_epochs asr_optimizer asr_lr_scheduler
     """.split()

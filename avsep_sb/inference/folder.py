@@ -24,6 +24,9 @@ FOLDER_FILES = (
     "hyperparams.yaml",
     "README.md",
     *(f"{name}.ckpt" for name in MODULE_NAMES),
+    # of a recogniser
+    "encoder.ckpt",
+    "tokenizer.ckpt",
 )
 
 HEADER = """\
@@ -230,7 +233,7 @@ def write_pretrained_folder(
     return write_folder(dest, modules, text, card, overwrite)
 
 
-def write_folder(dest, modules, text, card, overwrite=False):
+def write_folder(dest, modules, text, card, overwrite=False, files=None):
     """Write weights, YAML and card to a folder, whole or not at all.
 
     Arguments
@@ -238,14 +241,16 @@ def write_folder(dest, modules, text, card, overwrite=False):
     dest : str or pathlib.Path
         The folder; made if missing, with its parents.
     modules : dict
-        Names of ``MODULE_NAMES`` to trained modules; those that are None are
-        left out.
+        Names, such as those of ``MODULE_NAMES``, to trained modules; those
+        that are None are left out.
     text : str
         Of ``hyperparams.yaml``.
     card : str
         Text of the model card, in Markdown.
     overwrite : bool
         Replace a pretrained folder which is there already.
+    files : dict, optional
+        Names out of ``FOLDER_FILES`` to bytes, to be written as they are.
 
     Returns
     -------
@@ -272,6 +277,8 @@ def write_folder(dest, modules, text, card, overwrite=False):
         for name, module in modules.items():
             if module is not None:
                 torch.save(cpu_state(module), unfinished / f"{name}.ckpt")
+        for name, content in (files or {}).items():
+            (unfinished / name).write_bytes(content)
         (unfinished / "hyperparams.yaml").write_text(text, encoding="utf-8")
         (unfinished / "README.md").write_text(card, encoding="utf-8")
         if dest.exists():

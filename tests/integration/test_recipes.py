@@ -25,6 +25,7 @@ MAKERS = {
     "NTCD-TIMIT": make_ntcd,
     "LRS3-WHAM": make_lrs3_wham,
     "LRW": make_lrw,
+    "SynthAV-ASR": MAKERS["SynthAV"],
 }
 
 

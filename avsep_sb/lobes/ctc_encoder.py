@@ -1,0 +1,90 @@
+"""A small network for recognisers with CTC: convolutions and a GRU.
+
+Two convolutions lower the rate of the features to a quarter, a bidirectional
+GRU (Cho et al. 2014) reads them both ways, and a linear layer gives the
+log-probabilities of the tokens for CTC (Graves et al. 2006).
+
+Authors
+ * avsep_sb contributors
+"""
+
+import torch
+from speechbrain.nnet.RNN import GRU
+from torch import nn
+
+
+class ConvGRU(nn.Module):
+    """Log-probabilities of tokens, one frame for four frames of features.
+
+    Arguments
+    ---------
+    n_mels : int
+        Features per frame.
+    channels : int
+        Channels of the convolutions.
+    hidden_size : int
+        Of the GRU, in each direction.
+    num_layers : int
+        Layers of the GRU.
+    dropout : float
+        Before each layer of the GRU and before the last one.
+    num_tokens : int
+        Tokens, the blank among them.
+
+    Example
+    -------
+    >>> net = ConvGRU(n_mels=20, channels=8, hidden_size=6, num_tokens=5)
+    >>> net(torch.rand(2, 10, 20), torch.tensor([1.0, 0.5])).shape
+    torch.Size([2, 3, 5])
+    """
+
+    def __init__(
+        self,
+        n_mels=80,
+        channels=192,
+        hidden_size=192,
+        num_layers=2,
+        dropout=0.15,
+        num_tokens=200,
+    ):
+        super().__init__()
+        self.convs = nn.ModuleList(
+            nn.Conv1d(width, channels, 5, stride=2, padding=2)
+            for width in (n_mels, channels)
+        )
+        self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in self.convs)
+        self.dropout = nn.Dropout(dropout)
+        self.rnn = GRU(
+            hidden_size=hidden_size,
+            input_size=channels,
+            num_layers=num_layers,
+            dropout=dropout,
+            bidirectional=True,
+        )
+        self.linear = nn.Linear(2 * hidden_size, num_tokens)
+
+    def forward(self, features, lengths=None):
+        """Maps features to log-probabilities.
+
+        Arguments
+        ---------
+        features : torch.Tensor
+            [B, T, n_mels]
+        lengths : torch.Tensor, optional
+            [B], relative to T, the longest 1.
+
+        Returns
+        -------
+        torch.Tensor
+            [B, ceil(T / 4), num_tokens]; what is padding takes no part.
+        """
+        if lengths is None:
+            lengths = torch.ones(len(features), device=features.device)
+        hidden = features
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            steps = torch.arange(hidden.shape[1], device=hidden.device)
+            inside = steps < (lengths * hidden.shape[1]).round().unsqueeze(1)
+            hidden = hidden.masked_fill(~inside.unsqueeze(-1), 0.0)
+            hidden = norm(conv(hidden.mT).mT).relu()
+        hidden, _ = self.rnn(self.dropout(hidden), lengths=lengths)
+        return self.linear(self.dropout(hidden)).log_softmax(-1)
