@@ -230,7 +230,10 @@ class AVSeparationASR(AVSeparationBrain):
         waves = (estimate * heard.unsqueeze(-1)).transpose(1, 2).flatten(0, 1)
         index = [b * sources + s for b, s in rows]
         lengths = lengths[[b for b, _ in rows]]
-        log_probs = self.modules.recogniser(waves[index], lengths)
+        # Encoders expect that the longest of a batch has no padding.
+        stop = int((lengths.max() * length).round())
+        lengths = lengths / lengths.max()
+        log_probs = self.modules.recogniser(waves[index, :stop], lengths)
         texts = [batch.texts[b][s] or "" for b, s in rows]
         recogniser = self.hparams.recogniser
         losses = recogniser.losses(log_probs, texts, lengths)

@@ -106,10 +106,13 @@ def read_train_log(path):
 
 
 def _with_unit(name, names):
-    """The label of a quantity; a loss is in dB where an SNR is logged too."""
+    """The label of a quantity; a loss is in dB where an SNR is logged too,
+    and in joint training the part of it that is of the separation."""
     ratios = [n for n in names if "snr" in n or "sdr" in n]
-    in_db = name in ratios or (name == "loss" and ratios)
-    return f"{name} [dB]" if in_db else name
+    loss = "separation" if "separation" in names else "loss"
+    in_db = name in ratios or (name == loss and ratios)
+    units = {"ctc": " [nats per token]", "wer": " [%]"}
+    return name + (" [dB]" if in_db else units.get(name, ""))
 
 
 def training_curves(train_log_path, out_png):
