@@ -145,6 +145,7 @@ def write_splits(
     num_spks=2,
     workers=None,
     ray=None,
+    text_of=None,
 ):
     """Extracts all videos that the lists name and writes the manifests.
 
@@ -169,6 +170,8 @@ def write_splits(
         Speakers per mixture.
     workers, ray
         Who works, see :func:`avsep_sb.dataio.corpus_media.extract_corpus`.
+    text_of : callable or None
+        Tells what is said in an utterance, "" if it is not known.
 
     Returns
     -------
@@ -200,7 +203,11 @@ def write_splits(
             f"{media_folder / 'failures.csv'}"
         )
     sources = {
-        name: {**media_paths(media_folder, name), "spk": speakers[name]}
+        name: {
+            **media_paths(media_folder, name),
+            "spk": speakers[name],
+            "text": text_of(name) if text_of else "",
+        }
         for name in names
     }
     for split, mixtures in lists.items():

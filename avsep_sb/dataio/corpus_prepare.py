@@ -133,6 +133,8 @@ def prepare_mixtures(
         num_spks,
         workers,
         ray,
+        # What is left of a text that is cut, nobody knows.
+        corpus.text if clip_seconds is None else None,
     )
 
 

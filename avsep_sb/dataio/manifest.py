@@ -10,6 +10,9 @@ Noisy mixtures have three more columns, ``noise_wav, noise_start,
 noise_gain``: from ``noise_start`` seconds on, the noise times its linear
 gain is added to the sum. They are empty in the row of a mixture without it.
 
+Where it is known what is said, the last columns are ``s{k}_text``, empty for
+a source of which it is not.
+
 A manifest may hold mixtures of different numbers of speakers: the columns of
 the last speakers are then empty where they are absent.
 
@@ -26,6 +29,7 @@ from pathlib import Path
 from avsep_sb.dataio.audio import num_samples
 from avsep_sb.dataio.noise import check_noise_length
 from avsep_sb.dataio.speakers import check_speakers, is_absent
+from avsep_sb.dataio.texts import text_columns
 from avsep_sb.errors import DataError
 
 DATA_ROOT = "$data_root"
@@ -35,7 +39,7 @@ NOISE_COLUMNS = ("noise_wav", "noise_start", "noise_gain")
 _SHOWN = 5
 
 
-def columns(num_spks, noise=False):
+def columns(num_spks, noise=False, texts=False):
     """The column names of a manifest for ``num_spks`` speakers.
 
     Arguments
@@ -44,6 +48,8 @@ def columns(num_spks, noise=False):
         Speakers in each mixture.
     noise : bool
         Whether noise is added to the mixtures.
+    texts : bool
+        Whether it is known what is said.
 
     Returns
     -------
@@ -57,7 +63,8 @@ def columns(num_spks, noise=False):
     names = ["ID", "duration", "mix_wav"]
     for k in range(1, num_spks + 1):
         names += [f"s{k}_wav", f"s{k}_gain", f"s{k}_lips", f"s{k}_spk"]
-    return names + list(NOISE_COLUMNS) if noise else names
+    names += list(NOISE_COLUMNS) if noise else []
+    return names + text_columns(num_spks) if texts else names
 
 
 def write_manifest(path, rows, num_spks, min_spks=None):
@@ -69,8 +76,9 @@ def write_manifest(path, rows, num_spks, min_spks=None):
         The CSV file; its folder is made, and an older file is replaced.
     rows : iterable of dict
         One per mixture, with the keys of :func:`columns`. ``mix_wav``,
-        ``s{k}_lips`` and the noise may be left out; the columns of noise
-        are written if any row has it. Durations are in seconds.
+        ``s{k}_lips``, the noise and ``s{k}_text`` may be left out; the
+        columns of noise and of texts are written if any row has some.
+        Durations are in seconds.
     num_spks : int
         Speakers in each mixture.
     min_spks : int, optional
@@ -95,12 +103,14 @@ def write_manifest(path, rows, num_spks, min_spks=None):
     path = Path(path)
     rows = list(rows)
     noise = any(row.get("noise_wav") for row in rows)
+    texts = any(row.get(n) for row in rows for n in text_columns(num_spks))
+    names = columns(num_spks, noise, texts)
     lines, seen = [], set()
     for row in rows:
         if min_spks is not None:
             empty = dict.fromkeys(columns(num_spks)[3 + 4 * min_spks :], "")
             row = {**empty, **row}
-        line = _format(row, num_spks, noise, path)
+        line = _format(row, num_spks, names, path)
         if min_spks is not None:
             check_speakers(line, num_spks, min_spks, path)
         if line["ID"] in seen:
@@ -116,9 +126,7 @@ def write_manifest(path, rows, num_spks, min_spks=None):
     )
     try:
         with open(handle, "w", newline="", encoding="utf-8") as out:
-            writer = csv.DictWriter(
-                out, columns(num_spks, noise), lineterminator="\n"
-            )
+            writer = csv.DictWriter(out, names, lineterminator="\n")
             writer.writeheader()
             writer.writerows(lines)
         # mkstemp makes private files; a manifest is as readable as its folder
@@ -130,10 +138,11 @@ def write_manifest(path, rows, num_spks, min_spks=None):
     return len(lines)
 
 
-def _format(row, num_spks, noise, path):
+def _format(row, num_spks, names, path):
     """One row as text: microseconds for times, 9 digits for gains."""
-    allowed = columns(num_spks, noise=True)
-    optional = {"mix_wav"} | {n for n in allowed if n.endswith("_lips")}
+    allowed = columns(num_spks, noise=True, texts=True)
+    optional = {n for n in allowed if n.endswith(("_lips", "_text"))}
+    optional.add("mix_wav")
     # a row names all of its noise or nothing of it
     if not set(row) & set(NOISE_COLUMNS):
         optional |= set(NOISE_COLUMNS)
@@ -142,12 +151,11 @@ def _format(row, num_spks, noise, path):
     if unknown or missing:
         raise DataError(
             f"a row for {path} has the unknown columns {unknown} and lacks "
-            f"{missing}: write the columns "
-            f"{columns(num_spks, noise)}."
+            f"{missing}: write the columns {names}."
         )
     noisy = bool(row.get("noise_wav"))
     line = {}
-    for name in columns(num_spks, noise):
+    for name in names:
         value = row.get(name, "")
         if name in NOISE_COLUMNS and not noisy:
             value = ""
@@ -196,8 +204,8 @@ def read_manifest(path, data_folder=None, num_spks=None, min_spks=None):
     -------
     list of dict
         The rows in the order of the file; those of a manifest with noise
-        have the three columns more. ``DataError`` is raised if the file is
-        missing, empty or malformed, or repeats an ID.
+        or texts have their columns more. ``DataError`` is raised if the file
+        is missing, empty or malformed, or repeats an ID.
 
     Example
     -------
@@ -247,8 +255,10 @@ def read_manifest(path, data_folder=None, num_spks=None, min_spks=None):
 
 def _check_header(path, header, num_spks, min_spks=None):
     """The columns are exactly those of some number of speakers."""
-    found = max(1, (len(header) - 3) // 4)
-    if header not in (columns(found), columns(found, noise=True)):
+    plain = [name for name in header if not name.endswith("_text")]
+    found = max(1, (len(plain) - 3) // 4)
+    texts = len(plain) < len(header)
+    if header not in [columns(found, n, texts) for n in (False, True)]:
         raise DataError(
             f"the manifest {path} has the columns {header} but should have "
             f"{columns(num_spks or found)}: run the preparation again."

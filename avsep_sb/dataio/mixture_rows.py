@@ -72,7 +72,7 @@ def mixture_rows(mixtures, sources, describe=None, progress=True):
         What to mix.
     sources : dict
         For each utterance a dict with ``wav`` (path of its audio), ``lips``
-        (path of its mouth ROI) and ``spk``.
+        (path of its mouth ROI), ``spk`` and, where known, ``text``.
     describe : callable or None
         Turns a path into what the manifest holds, such as a path relative
         to ``$data_root``; None keeps it.
@@ -132,6 +132,8 @@ def mixture_rows(mixtures, sources, describe=None, progress=True):
             row[f"s{k}_gain"] = f"{gains[k - 1]:.8g}"
             row[f"s{k}_lips"] = describe(sources[name]["lips"])
             row[f"s{k}_spk"] = sources[name]["spk"]
+            if sources[name].get("text"):
+                row[f"s{k}_text"] = sources[name]["text"]
         rows.append(row)
     return rows
 

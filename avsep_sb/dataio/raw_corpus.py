@@ -115,6 +115,21 @@ class RawCorpus:
         """
         return speaker_of(utterance)
 
+    def text(self, utterance):
+        """What is said in an utterance.
+
+        Arguments
+        ---------
+        utterance : str
+            Its name.
+
+        Returns
+        -------
+        str
+            "" if it is not known.
+        """
+        return ""
+
     def videos(self, parts=None):
         """All videos of the corpus.
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from avsep_sb.dataio.corpus_media import Video
 from avsep_sb.dataio.corpus_prepare import prepare_mixtures
 from avsep_sb.dataio.crop_command import crop_main
+from avsep_sb.dataio.grid_names import coded_sentence
 from avsep_sb.dataio.raw_corpus import RawCorpus
 from avsep_sb.errors import DataError, run_or_explain
 
@@ -142,6 +143,31 @@ class GRID(RawCorpus):
         path = self._found[0].get(utterance)
         return None if path is None else Video(utterance, path)
 
+    def text(self, utterance):
+        """What is said in an utterance.
+
+        Arguments
+        ---------
+        utterance : str
+            ``s<k>_<sentence>``.
+
+        Returns
+        -------
+        str
+            Of the ``.align`` file beside the video, in a folder ``align``
+            there or in ``alignments/s<k>``; else of the name, which codes
+            the sentence; "" if neither tells.
+        """
+        video = self._found[0].get(utterance)
+        if video is None:
+            return ""
+        aside = self.folder / "alignments" / self.speaker(utterance)
+        for folder in (video.parent, video.parent / "align", aside):
+            path = folder / f"{video.stem}.align"
+            if path.is_file() and (text := read_align(path)):
+                return text
+        return coded_sentence(video.stem) or ""
+
     def videos(self, parts=None):
         """All videos of the corpus.
 
@@ -191,6 +217,39 @@ class GRID(RawCorpus):
         """
         named = {"test": TEST_SPEAKERS, "valid": VALID_SPEAKERS}
         return ", ".join(named.get(split, ("the other speakers",)))
+
+
+def read_align(path):
+    """The words of a file of word times.
+
+    Arguments
+    ---------
+    path : str or Path
+        Lines of start, end and word; "sil" and "sp" are pauses.
+
+    Returns
+    -------
+    str
+        ``DataError`` is raised for a file of another kind.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "a.align"
+    >>> _ = path.write_text("0 9 sil" + chr(10) + "9 20 bin")
+    >>> read_align(path)
+    'bin'
+    """
+    words = []
+    for line in Path(path).read_text(encoding="utf-8").splitlines():
+        cells = line.split()
+        if len(cells) != 3:
+            raise DataError(
+                f"{path} is no file of word times (start, end and word in "
+                f"each line): it has {line!r}; fetch it again."
+            )
+        if cells[2] not in ("sil", "sp"):
+            words.append(cells[2])
+    return " ".join(words)
 
 
 def split_of(speaker):

@@ -231,4 +231,5 @@ def _mixture(name, pool, rng, num_spks, same, gain_db):
         row[f"s{k}_gain"] = float(10 ** (rng.uniform(-gain_db, gain_db) / 20))
         row[f"s{k}_lips"] = f"{path}.npz"
         row[f"s{k}_spk"] = source["spk"]
+        row[f"s{k}_text"] = source.get("text", "")
     return row

@@ -163,6 +163,21 @@ def test_manifest_comes_back_in_order_with_float32_gains(tmp_path):
     assert path.read_bytes() == first
 
 
+def test_texts_are_optional_columns(tmp_path):
+    path = tmp_path / "train.csv"
+    rows = [row("a", s2_text="lay, blue"), row("b")]
+    write_manifest(path, rows, 2)
+    assert path.read_text().splitlines()[0].endswith(",s1_text,s2_text")
+    back = read_manifest(path, num_spks=2)
+    texts = [(r["s1_text"], r["s2_text"]) for r in back]
+    assert texts == [("", "lay, blue"), ("", "")]
+    noise = {"noise_wav": "n", "noise_start": 0, "noise_gain": 1}
+    write_manifest(path, [row("a", s1_text="one", **noise)], 3, min_spks=2)
+    assert list(read_manifest(path)[0]) == columns(3, noise=True, texts=True)
+    write_manifest(path, [row("a")], 2)
+    assert "text" not in path.read_text()
+
+
 def test_failed_write_leaves_the_old_manifest_alone(tmp_path):
     path = tmp_path / "train.csv"
     write_manifest(path, [row()], 2)

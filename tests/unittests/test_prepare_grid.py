@@ -58,6 +58,33 @@ def test_speakers_do_not_meet(grid, tree, monkeypatch):
     assert len(listed) == 3
 
 
+def test_sentences_come_from_alignments_or_names(grid, tree, monkeypatch):
+    fake_vision(monkeypatch)
+    times = "0 9 sil\n9 20 bin\n20 21 sp\n21 31 BLUE\n"
+    (tree / "alignments" / "s1" / "bbaf2n.align").write_text(times)
+    (tree / "s2" / "align").mkdir()
+    (tree / "s2" / "align" / "lwwf9a.align").write_text("0 9 again\n")
+    rows = check_manifest(prepare(grid, tree) / "test.csv", tree)
+    texts = {
+        (row[f"s{k}_spk"], row[f"s{k}_wav"][-11:-5]): row[f"s{k}_text"]
+        for row in rows
+        for k in (1, 2)
+    }
+    expected = {
+        ("s1", "bbaf2n"): "bin BLUE",
+        ("s2", "lwwf9a"): "again",
+        ("s2", "swiz3n"): "set white in z three now",
+    }
+    assert texts.keys() & expected.keys()
+    for key in texts.keys() & expected.keys():
+        assert texts[key] == expected[key]
+    cut = prepare(grid, tree, "cut", clip_seconds=2.0) / "test.csv"
+    assert "text" not in cut.read_text(encoding="utf-8")
+    (tree / "alignments" / "s1" / "bbaf2n.align").write_text("bin blue\n")
+    with pytest.raises(DataError, match="no file of word times"):
+        grid.GRID(tree).text("s1_bbaf2n")
+
+
 def test_same_seed_same_bytes(grid, tree, monkeypatch):
     fake_vision(monkeypatch)
     first, second, other = (

@@ -34,6 +34,7 @@ def fake_generate(root, utts_per_speaker, seed, workers, train_speakers=None):
             (folder / f"{name}.npz").touch()
             rows.append({"ID": name, "split": split, "spk": spk})
             rows[-1]["duration"] = f"{count / 16000:.6f}"
+            rows[-1]["text"] = f"says {name}"
     return rows
 
 
@@ -186,3 +187,10 @@ def test_unusable_noise_is_refused(prepare):
     assert "noise_db is 3" in text
     text = refused(DataError, prepare, **{**NOISE, "noise_seconds": 1})
     assert "16000 samples" in text and "_" in text
+
+
+def test_manifests_tell_what_is_said(prepare):
+    for row in read_manifest(prepare() / "test.csv"):
+        for k in (1, 2):
+            stem = row[f"s{k}_wav"].rpartition("/")[2].removesuffix(".flac")
+            assert row[f"s{k}_text"] == f"says {stem}"
