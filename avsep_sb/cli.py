@@ -1,4 +1,4 @@
-"""The command line: ``avsep separate | evaluate | import-official | ...``.
+"""The command line: ``avsep separate | transcribe | evaluate | ...``.
 
 Only the module of the chosen command is imported, so ``avsep --help`` answers
 before torch could be loaded. Bad input ends in one sentence and status 2.
@@ -19,6 +19,10 @@ COMMANDS = {
     "separate": (
         "avsep_sb.commands.separate",
         "separate the voices of a video, one wav per face",
+    ),
+    "transcribe": (
+        "avsep_sb.commands.transcribe",
+        "write who says what in a video: text, subtitles and times per face",
     ),
     "evaluate": (
         "avsep_sb.commands.evaluate",

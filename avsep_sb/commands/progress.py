@@ -22,7 +22,7 @@ class StageBars:
     """
 
     #: what the numbers of a stage count
-    UNITS = {"faces": "frame", "voices": "s", "videos": "file"}
+    UNITS = {"faces": "frame", "voices": "s", "videos": "file", "words": "s"}
 
     def __init__(self, name, file=None):
         self.name, self.file = name, file

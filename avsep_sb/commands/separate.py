@@ -19,6 +19,7 @@ from avsep_sb.errors import AVSepError, ConfigError
 
 __all__ = [
     "add_arguments",
+    "add_separation_options",
     "check_options",
     "load_face_models",
     "load_models",
@@ -67,6 +68,33 @@ def add_arguments(parser):
         metavar="DIR",
         help="results go to DIR/<name of the video>/",
     )
+    add_separation_options(parser)
+    add(
+        "--ray",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="share the videos among the machines of the Ray cluster at "
+        "HOST:PORT (without an address: the one that RAY_ADDRESS names, or "
+        "the processors of this machine)",
+    )
+    add("--overwrite", action="store_true", help="replace earlier results")
+
+
+def add_separation_options(parser):
+    """Adds the options of any command that separates videos.
+
+    Arguments
+    ---------
+    parser : argparse.ArgumentParser
+        The command's parser.
+
+    Returns
+    -------
+    None
+        The parser is changed in place.
+    """
+    add = parser.add_argument
     add(
         "--source",
         metavar="DIR",
@@ -122,16 +150,6 @@ def add_arguments(parser):
         action="store_true",
         help="write no mp4s, only the voices",
     )
-    add(
-        "--ray",
-        nargs="?",
-        const="",
-        metavar="ADDRESS",
-        help="share the videos among the machines of the Ray cluster at "
-        "HOST:PORT (without an address: the one that RAY_ADDRESS names, or "
-        "the processors of this machine)",
-    )
-    add("--overwrite", action="store_true", help="replace earlier results")
 
 
 def run(args):
@@ -198,7 +216,7 @@ def check_options(args):
         if args.source is None:
             raise ConfigError("--label-by-lips needs the model as --source.")
         for name in ("audio_source", "all_in_view", "ray"):
-            if getattr(args, name) not in (None, False):
+            if getattr(args, name, None) not in (None, False):
                 option = f"--{name.replace('_', '-')}"
                 raise ConfigError(f"--label-by-lips goes without {option}.")
 

@@ -197,6 +197,34 @@ class AVSeparation(PretrainedFolder):
 
         return separate_video(self, path, folder, audio_model, **options)
 
+    def transcribe_video(self, path, asr, folder=None, **options):
+        """Separates a video and writes what each face says.
+
+        Arguments
+        ---------
+        path : str or Path
+            The video.
+        asr : EncoderASR, EncoderDecoderASR, WhisperASR or StreamingASR
+            A recogniser, such as
+            :func:`avsep_sb.inference.asr_load.load_asr` gives.
+        folder : str, Path or None
+            Where voices and transcript are kept; None takes a temporary
+            folder, deleted with the result.
+        **options
+            ``names``, ``longest`` and the others of
+            :func:`avsep_sb.inference.transcribe.transcribe_video`, and those
+            of :meth:`separate_video`.
+
+        Returns
+        -------
+        Transcript
+            Its ``segments``, ``texts`` and ``text``; see
+            :mod:`avsep_sb.inference.transcript`.
+        """
+        from avsep_sb.inference.transcribe import transcribe_video
+
+        return transcribe_video(self, path, asr, folder, **options)
+
     def save_sources(self, sources, out_dir, stem="source", overwrite=False):
         """Writes each source as a wav; see :func:`save_voices`."""
         return save_voices(

@@ -83,13 +83,15 @@ OVERVIEW = "overview.png"
 LONGEST_NAME = 255
 
 
-def read_table(folder):
+def read_table(folder, name=TABLE):
     """Reads the ``faces.json`` of a result.
 
     Arguments
     ---------
     folder : str or Path
         The folder of a result.
+    name : str
+        File of the table; results of other kinds have others.
 
     Returns
     -------
@@ -102,14 +104,14 @@ def read_table(folder):
     True
     """
     try:
-        table = json.loads((Path(folder) / TABLE).read_text("utf-8"))
+        table = json.loads((Path(folder) / name).read_text("utf-8"))
     except (OSError, ValueError):
         return None
     known = isinstance(table, dict) and isinstance(table.get("faces"), list)
     return table if known else None
 
 
-def write_table(folder, table):
+def write_table(folder, table, name=TABLE):
     """Writes ``faces.json``, with the list of all files beside it.
 
     Arguments
@@ -118,6 +120,8 @@ def write_table(folder, table):
         The folder, with all its other files.
     table : dict
         All but ``files``.
+    name : str
+        File of the table.
 
     Returns
     -------
@@ -132,10 +136,10 @@ def write_table(folder, table):
     ['face1.wav', 'faces.json']
     """
     folder = Path(folder)
-    names = {path.name for path in folder.iterdir()} | {TABLE}
+    names = {path.name for path in folder.iterdir()} | {name}
     table = {**table, "files": sorted(names)}
     text = json.dumps(table, ensure_ascii=False)
-    (folder / TABLE).write_text(text + "\n", "utf-8")
+    (folder / name).write_text(text + "\n", "utf-8")
     return table
 
 
@@ -172,6 +176,28 @@ def earlier_result(folder, video, settings, overwrite=False):
     ...
     avsep_sb.errors.ConfigError: '...' holds files that are no result of...
     """
+    return earlier_table(folder, result_mark(video, settings), overwrite)
+
+
+def earlier_table(folder, mark, overwrite=False, name=TABLE):
+    """The same as :func:`earlier_result`, for results of any kind.
+
+    Arguments
+    ---------
+    folder : str or Path
+        The folder of the result.
+    mark : dict
+        What the table of the same result says.
+    overwrite : bool
+        As there.
+    name : str
+        File of the table.
+
+    Returns
+    -------
+    dict or None
+        As there.
+    """
     folder = Path(folder)
     if not folder.exists():
         return None
@@ -183,7 +209,7 @@ def earlier_result(folder, video, settings, overwrite=False):
         raise ConfigError(
             f"'{folder}' cannot be read ({err.strerror}); name another folder."
         ) from err
-    table = read_table(folder)
+    table = read_table(folder, name)
     if empty or (table and overwrite):
         return None
     if table is None:
@@ -191,7 +217,7 @@ def earlier_result(folder, video, settings, overwrite=False):
             f"'{folder}' holds files that are no result of avsep; name "
             "another folder with --out."
         )
-    if all(table.get(key) == value for key, value in _mark(video, settings)):
+    if all(table.get(key) == value for key, value in mark.items()):
         return table
     raise ConfigError(
         f"'{folder}' holds the result of another video, or of other options; "
@@ -213,22 +239,17 @@ def result_mark(video, settings):
     -------
     dict
     """
-    return dict(_mark(video, settings))
-
-
-def _mark(video, settings):
     video = Path(video)
-    size = video.stat().st_size if video.is_file() else None
-    yield from (
-        ("version", FORMAT),
-        ("video", video.name),
-        ("bytes", size),
-        ("settings", json.loads(json.dumps(settings))),
-    )
+    return {
+        "version": FORMAT,
+        "video": video.name,
+        "bytes": video.stat().st_size if video.is_file() else None,
+        "settings": json.loads(json.dumps(settings)),
+    }
 
 
 @contextmanager
-def all_or_nothing(folder):
+def all_or_nothing(folder, name=TABLE):
     """Makes a folder under another name, and renames it when it is whole.
 
     Arguments
@@ -236,6 +257,8 @@ def all_or_nothing(folder):
     folder : str or Path
         The folder wanted; :func:`earlier_result` has agreed. Of an earlier
         result, the files that were added to it are kept.
+    name : str
+        File of its table.
 
     Yields
     ------
@@ -271,7 +294,7 @@ def all_or_nothing(folder):
         ) from err
     try:
         yield part
-        _put(part, folder)
+        _put(part, folder, name)
     except OSError as err:
         raise ConfigError(
             f"'{folder}' cannot be written ({err.strerror}); free some space "
@@ -281,16 +304,16 @@ def all_or_nothing(folder):
         _delete(part)
 
 
-def _put(part, folder):
+def _put(part, folder, name):
     if not folder.exists():
         os.rename(part, folder)
         return
-    table = read_table(folder) or {}
+    table = read_table(folder, name) or {}
     old = _old(folder)
     _delete(old)
     os.rename(folder, old)
     os.rename(part, folder)
-    ours = set(_files_of(table))
+    ours = {*_files_of(table), name}
     for path in sorted(old.iterdir()):
         # What somebody added to a result is not ours to delete.
         if path.name not in ours and not (folder / path.name).exists():
