@@ -102,7 +102,7 @@ class RecogniserBrain(Brain):
         if training:
             waves, lengths = self.hparams.wav_augment(waves, lengths)
         features = self.hparams.compute_features(waves)
-        features = self.modules.normalize(features, lengths)
+        features = self.hparams.normalize(features, lengths)
         if training:
             features, lengths = self.hparams.fea_augment(features, lengths)
         return self.modules.model(features, lengths), lengths

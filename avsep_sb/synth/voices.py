@@ -11,6 +11,7 @@ Authors
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -80,6 +81,7 @@ class Speaker:
     face: int
 
 
+@lru_cache(maxsize=1)
 def all_speakers():
     """Returns the speakers.
 
