@@ -1,8 +1,9 @@
 """Runs the recipes as their rows in ``tests/recipes/*.csv`` say.
 
 The columns are SpeechBrain's. In ``test_debug_flags``, ``{corpus}`` stands
-for a miniature corpus, ``{output}`` for an empty folder and ``{root}`` for
-that of the project. The checks are
+for a miniature corpus, ``{output}`` for an empty folder, ``{root}`` for
+that of the project; ``{toy}`` for a toy corpus with texts, prepared, and
+``{asr}`` for a toy recogniser. The checks are
 ``file_exists=[name,...]``, below the output folder, and
 ``performance_check=[file, variable, limit, where]``, for example
 ``[train_log.txt, train loss, <=15, epoch: 2]``: on the last line that holds
@@ -17,6 +18,9 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+
+from tests.asr_folder import make_toy_asr
+from tests.utils.toy_corpus import make_toy_corpus
 
 COLUMNS = (
     "Task Dataset Script_file Hparam_file Data_prep_file Readme_file "
@@ -49,6 +53,13 @@ def run_row(root, row, corpus, output, timeout):
     flags = flags.replace("{corpus}", str(corpus))
     flags = flags.replace("{output}", str(output))
     flags = flags.replace("{root}", str(root))
+    if "{asr}" in flags:
+        toy = make_toy_asr(Path(output).parent / "asr")
+        flags = flags.replace("{asr}", str(toy))
+    if "{toy}" in flags:
+        toy = Path(output).parent / "toy"
+        make_toy_corpus(toy, texts=["bin blue", "set red", "lay", "place"])
+        flags = flags.replace("{toy}", str(toy))
     # The YAML is named as in the README, not by its place: that is tested.
     script = [sys.executable, str(root / row["Script_file"])]
     environment = {

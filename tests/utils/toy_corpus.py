@@ -32,8 +32,11 @@ def write_source(folder, name, pitch, seed, seconds=2.0):
     return len(wave) / RATE
 
 
-def make_toy_corpus(folder, mixtures=8, sources=4):
-    """Writes sources and three manifests; returns the manifest folder."""
+def make_toy_corpus(folder, mixtures=8, sources=4, texts=()):
+    """Writes sources and three manifests; returns the manifest folder.
+
+    With ``texts`` [sources] the manifests tell what is said.
+    """
     folder = Path(folder)
     manifests = folder / "manifests"
     manifests.mkdir(parents=True)
@@ -55,6 +58,8 @@ def make_toy_corpus(folder, mixtures=8, sources=4):
             row[f"s{k}_gain"] = 1.0
             row[f"s{k}_lips"] = f"$data_root/u{source}.npz"
             row[f"s{k}_spk"] = f"spk{source}"
+            if texts:
+                row[f"s{k}_text"] = texts[source]
         rows.append(row)
     write_manifest(manifests / "train.csv", rows, 2)
     write_manifest(manifests / "valid.csv", rows[:2], 2)
