@@ -22,6 +22,7 @@ import numpy as np
 
 from avsep_sb.dataio.audio import num_samples, read_audio
 from avsep_sb.dataio.corpus_media import Video, extract_video, media_paths
+from avsep_sb.dataio.grid_names import coded_sentence
 from avsep_sb.dataio.lips import read_lips
 from avsep_sb.dataio.manifest import write_manifest
 from avsep_sb.dataio.scaling import active_rms
@@ -48,6 +49,7 @@ def mixture(name, clips, rng, gain_db):
         row[f"s{k}_wav"] = f"$data_root/{clip['wav']}"
         row[f"s{k}_lips"] = f"$data_root/{clip['lips']}"
         row[f"s{k}_spk"] = clip["spk"]
+        row[f"s{k}_text"] = coded_sentence(Path(clip["wav"]).stem) or ""
         row[f"s{k}_gain"] = float(0.05 / clip["rms"] * 10 ** (gain / 20))
     return row
 

@@ -62,6 +62,21 @@ def add_arguments(parser):
         help="the audio-only twin, for the gap to it",
     )
     add(
+        "--asr",
+        action="append",
+        default=[],
+        metavar="SOURCE",
+        help="a recogniser for word error rates: a folder or hub name for "
+        "SpeechBrain, one that ships, or pocketsphinx-grid for GRID's "
+        "sentences; may be given again for another one",
+    )
+    add(
+        "--texts",
+        metavar="CSV",
+        help="columns 'ID' (name of the sound file without its ending) and "
+        "'text', for manifests without s1_text, s2_text ...",
+    )
+    add(
         "--metrics",
         nargs="+",
         default=list(METRICS),
@@ -114,6 +129,8 @@ def check_options(args):
             f"unknown metric {', '.join(unknown)}: choose from "
             f"{', '.join(CHOICES)}."
         )
+    if args.texts and not args.asr:
+        raise ConfigError("--texts is for --asr: name a recogniser as well.")
     if not Path(args.data_root).is_dir():
         raise ConfigError(
             f"'{args.data_root}' is no folder: give that of the corpus with "
@@ -159,6 +176,7 @@ def _evaluate(args, out, scratch):
         score_set,
     )
     from avsep_sb.evaluation.journal import Journal
+    from avsep_sb.evaluation.judges import load_judges, read_texts, with_texts
     from avsep_sb.evaluation.orientation import read_orientations
     from avsep_sb.evaluation.output import JOURNAL
     from avsep_sb.evaluation.report import Run, make_report
@@ -182,7 +200,13 @@ def _evaluate(args, out, scratch):
             f"works at {model.hparams.sample_rate} Hz."
         )
     rows = read_rows(args.manifest, args.data_root, model.sees, args.limit)
-    tests = MixtureSet(model, rows, twin, "swap" in args.metrics, metrics)
+    judges = load_judges(args.asr, args.device)
+    if judges:
+        texts = read_texts(args.texts) if args.texts else {}
+        rows = with_texts(rows, texts, args.manifest)
+    tests = MixtureSet(
+        model, rows, twin, "swap" in args.metrics, metrics, judges
+    )
     journal = Journal(
         out / JOURNAL,
         settings_of(args, tests, source, twin_source),
@@ -255,6 +279,7 @@ def settings_of(args, tests, source, twin_source):
     import hashlib
 
     from avsep_sb import __version__
+    from avsep_sb.evaluation.judges import judge_fingerprints
     from avsep_sb.inference.fingerprint import fingerprint
 
     return {
@@ -267,4 +292,11 @@ def settings_of(args, tests, source, twin_source):
         "data_root": str(Path(args.data_root).resolve()),
         "metrics": list(tests.metrics),
         "swap": bool(tests.swap),
+        "asr": judge_fingerprints(args.asr),
+        "texts": [
+            row.get(f"s{k}_text", "")
+            for row in tests.rows
+            for k in range(1, tests.num_spks + 1)
+            if tests.judges
+        ],
     }

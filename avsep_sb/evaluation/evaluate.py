@@ -11,8 +11,10 @@ import numpy as np
 
 from avsep_sb.dataio.manifest import check_manifest
 from avsep_sb.errors import ConfigError
+from avsep_sb.evaluation.judges import hear
 from avsep_sb.evaluation.mixtures import (
     read_item,
+    read_told,
     reader_for,
     separate,
     speakers_of,
@@ -41,6 +43,8 @@ class MixtureSet:
         Whether the faces are also exchanged.
     metrics : tuple of str
         Names known to :func:`avsep_sb.metrics.score_voices`.
+    judges : dict or None
+        Recognisers of :func:`avsep_sb.evaluation.judges.load_judges`.
     """
 
     model: object
@@ -48,6 +52,7 @@ class MixtureSet:
     twin: object = None
     swap: bool = True
     metrics: tuple = ("si-snr",)
+    judges: dict | None = None
 
     def __post_init__(self):
         self.num_spks = speakers_of(self.rows[0])
@@ -67,15 +72,15 @@ class MixtureSet:
         row : dict
             Its row.
         alone : bool
-            Leaves out exchanged faces and the twin.
+            Leaves out exchanged faces, the twin and the recognisers.
 
         Returns
         -------
         Job
         """
-        mix, sources, lips = self.read(row)
+        mix, sources, lips, said = read_told(self.reader, row)
         estimate = separate(self.model, mix, sources, lips)
-        swapped = aside = None
+        swapped = aside = words = None
         if self.swap and not alone:
             swapped = separate(self.model, mix, sources, lips.roll(1, 1))
         if self.twin is not None and not alone:
@@ -84,7 +89,12 @@ class MixtureSet:
             None if x is None else x[0].numpy()
             for x in (mix, estimate, sources, swapped, aside)
         ]
-        return Job(row["ID"], *arrays, self.sample_rate, self.metrics)
+        if self.judges and not alone:
+            mix, *sounds = (arrays[k] for k in (0, 2, 1, 4))
+            sounds = zip(("clean", "separated", "twin"), sounds, strict=True)
+            sounds = {name: x for name, x in sounds if x is not None}
+            words = hear(self.judges, said, mix, sounds, self.sample_rate)
+        return Job(row["ID"], *arrays, self.sample_rate, self.metrics, words)
 
     def real_time_factors(self, count=TIMED):
         """Seconds that separation takes per second of sound.

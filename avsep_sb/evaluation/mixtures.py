@@ -85,13 +85,31 @@ def read_item(reader, item):
     (torch.Tensor, torch.Tensor, torch.Tensor or None)
         Mixture [1, T], sources [1, T, S], lips [1, S, Tv, H, W].
     """
+    return read_told(reader, item)[:3]
+
+
+def read_told(reader, item):
+    """A manifest row as a batch of one, and what is said in it.
+
+    Arguments
+    ---------
+    reader, item
+        As of :func:`read_item`.
+
+    Returns
+    -------
+    (torch.Tensor, torch.Tensor, torch.Tensor or None, list of str or None)
+        As of :func:`read_item`, and the text of each voice: None for one of
+        which it is not known, or that is cut.
+    """
+    found = reader.read(item["ID"], item)
     mix, sources, lips = (
         None if part is None else torch.from_numpy(np.ascontiguousarray(part))
-        for part in reader(item["ID"], item)
+        for part in (found.mix, found.sources, found.lips)
     )
     if lips is not None:
         lips = lips.transpose(0, 1)[None]
-    return mix[None], sources[None], lips
+    return mix[None], sources[None], lips, found.texts
 
 
 @torch.no_grad()

@@ -13,6 +13,8 @@ from avsep_sb.results import ResultsTable
 
 #: scores of each mixture, of each voice, their means, and the page
 FILES = ("utterances.csv", "voices.csv", "summary.csv", "report.html")
+#: with recognisers: rates by group, and what was understood
+WORD_FILES = ("wer.csv", "transcripts.csv")
 #: scores of a test that is under way
 JOURNAL = "scores.jsonl.partial"
 
@@ -40,7 +42,7 @@ def check_output(out, overwrite=False):
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise DataError(f"'{out}' is a file: give a folder with --out.")
-    for name in FILES:
+    for name in (*FILES, *WORD_FILES):
         if (out / name).exists() and not overwrite:
             raise DataError(
                 f"'{out / name}' is there already: give another --out, or "
@@ -49,7 +51,7 @@ def check_output(out, overwrite=False):
     return out
 
 
-def write_results(out, utterances, voices, lines, page):
+def write_results(out, utterances, voices, lines, page, words=()):
     """Writes all files under other names, and then puts them in place.
 
     Arguments
@@ -64,6 +66,9 @@ def write_results(out, utterances, voices, lines, page):
         Means.
     page : str
         The HTML.
+    words : (list of dict, list of dict)
+        Rows of ``WORD_FILES``; nothing without recognisers, and then those
+        of an earlier test go.
 
     Returns
     -------
@@ -72,7 +77,8 @@ def write_results(out, utterances, voices, lines, page):
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    new = [out / f".{name}.new" for name in FILES]
+    names = [*FILES, *WORD_FILES[: len(words)]]
+    new = [out / f".{name}.new" for name in names]
     new[0].unlink(missing_ok=True)
     with ResultsTable(new[0], overwrite=True) as table:
         for name, scores in utterances.items():
@@ -92,7 +98,11 @@ def write_results(out, utterances, voices, lines, page):
         ],
     )
     new[3].write_text(page, encoding="utf-8")
-    paths = [out / name for name in FILES]
+    for path, rows in zip(new[len(FILES) :], words, strict=True):
+        _write_csv(path, rows)
+    paths = [out / name for name in names]
+    for name in WORD_FILES[len(words) :]:
+        (out / name).unlink(missing_ok=True)
     for source, path in zip(new, paths, strict=True):
         os.replace(source, path)
     return paths

@@ -11,6 +11,7 @@ from html import escape
 from avsep_sb.evaluation.page_style import PAGE, STYLE, table
 from avsep_sb.evaluation.sounds import data_uri, flac, one_gain
 from avsep_sb.evaluation.summary import LABELS
+from avsep_sb.evaluation.words import heard_table, word_sections
 
 
 @dataclass
@@ -33,6 +34,8 @@ class Case:
         In Hz.
     note : str
         What is to be said of it, such as that it was cut.
+    words : list of dict
+        What recognisers understood.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Case:
     target: object
     sample_rate: int
     note: str = ""
+    words: list = field(default_factory=list)
 
 
 @dataclass
@@ -66,6 +70,8 @@ class Report:
         The worst mixtures.
     notes : list of str
         What is missing, and why.
+    rates : list of dict
+        Word error rates, of :func:`avsep_sb.evaluation.words.groups`.
     """
 
     title: str
@@ -76,6 +82,7 @@ class Report:
     gains: bytes | None
     cases: list = field(default_factory=list)
     notes: list = field(default_factory=list)
+    rates: list = field(default_factory=list)
 
 
 def picture(png, text):
@@ -151,6 +158,7 @@ def render(report):
     parts += [f'<p class="quiet">{escape(text)}</p>' for text in report.facts]
     parts += ["<h2>Means</h2>", _means(report.lines)]
     parts += [f"<p>{escape(text)}</p>" for text in report.notes]
+    parts += word_sections(report.rates)
     if report.groups:
         parts += ["<h2>Frontal and side faces</h2>", _groups(report.groups)]
     if report.histograms:
@@ -253,7 +261,7 @@ def _case(place, case):
         f'<section class="case" id="case{place}">'
         f"<h3>{place}. {escape(case.name)}</h3>{note}"
         f"<p>Mixture {_sound(mix, case.sample_rate, 'mixture')}</p>"
-        f"{table(header, rows)}"
+        f"{table(header, rows)}{heard_table(case.words)}"
         f"{picture(case.picture, f'spectrograms of {case.name}')}</section>"
     )
 

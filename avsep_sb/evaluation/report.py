@@ -22,6 +22,8 @@ from avsep_sb.evaluation.summary import (
     utterance_scores,
     worst,
 )
+from avsep_sb.evaluation.words import groups as groups_of_words
+from avsep_sb.evaluation.words import word_lines, word_rows
 
 
 @dataclass
@@ -87,6 +89,11 @@ def make_report(out, tests, scores, run):
     if not groups and tests.model.sees:
         notes.append(NO_SPLIT)
     notes += _missing(utterances, lines)
+    words = word_rows(tests.rows, scores)
+    if tests.judges and not words:
+        notes.append("No voice with a known text is heard whole: no WER.")
+    rates = groups_of_words(words)
+    lines = lines + word_lines(words)
     report = Report(
         title=f"{run.name} on {run.manifest}",
         facts=_facts(tests, run),
@@ -101,8 +108,11 @@ def make_report(out, tests, scores, run):
             if row["ID"] == name
         ],
         notes=notes,
+        rates=rates,
     )
-    paths = write_results(out, utterances, voices, lines, render(report))
+    tables = (rates, words) if words else ()
+    page = render(report)
+    paths = write_results(out, utterances, voices, lines, page, tables)
     return lines, paths, notes
 
 
@@ -169,6 +179,13 @@ def _facts(tests, run):
             "The model sees no faces: of the orders of its voices the best "
             "one counts."
         )
+    if tests.judges:
+        facts.append(
+            f"WER by {', '.join(tests.judges)}: wrong words over all words, "
+            "of the voices whose utterance is heard whole, in lower case and "
+            "without punctuation; its intervals are bootstraps over mixtures. "
+            "The mixture is compared with each voice in turn."
+        )
     where = f"{run.device}, threads: {torch.get_num_threads()}"
     facts.append(
         "Intervals: 95 %, Student's over mixtures, for shares Wilson's. The "
@@ -208,4 +225,5 @@ def _case(tests, row, entry):
         target=target,
         sample_rate=tests.sample_rate,
         note=note,
+        words=entry.get("words", []),
     )

@@ -26,6 +26,8 @@ class Job(NamedTuple):
     ``mix`` [T]; ``estimate``, ``target`` [T, S] in the order of the faces;
     ``swapped`` [T, S], what came out with every face moved to its neighbour,
     and ``twin`` [T, S], the estimates of the audio-only model, or None.
+    ``words`` is what recognisers understood, of
+    :func:`avsep_sb.evaluation.judges.hear`.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Job(NamedTuple):
     twin: np.ndarray | None
     sample_rate: int
     metrics: tuple
+    words: list | None = None
 
 
 def _table(estimate, target):
@@ -130,7 +133,8 @@ def score_job(job):
         ``voices``, a list of dicts: ``input_snr`` (dB of the voice against
         all else in the mixture), the scores of
         :func:`avsep_sb.metrics.score_voices`, ``wrong_speaker``, and those
-        of the twin with ``audio_`` before; and ``swap_right``.
+        of the twin with ``audio_`` before; ``swap_right``; and the ``words``
+        of the job, if there are any.
 
     Example
     -------
@@ -167,4 +171,5 @@ def score_job(job):
     swap = _NAN
     if job.swapped is not None:
         swap = follows_faces(job.estimate, job.swapped, target)
-    return {"voices": rows, "swap_right": swap}
+    scores = {"voices": rows, "swap_right": swap}
+    return scores if job.words is None else {**scores, "words": job.words}
