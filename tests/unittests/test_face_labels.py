@@ -5,9 +5,11 @@ voices at 8 kHz, over windows in which the separator changes its order and
 lips freeze, and with a SepFormer of SpeechBrain from the command line.
 """
 
+import importlib
 import itertools
 import json
 import math
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,6 +20,7 @@ import torchaudio.functional
 from speechbrain.inference.separation import SepformerSeparation
 
 from avsep_sb.cli import main
+from avsep_sb.dataio.manifest import write_manifest
 from avsep_sb.errors import CheckpointError, ConfigError, DataError
 from avsep_sb.inference.audio_separation import (
     AudioOnlySeparation,
@@ -36,6 +39,7 @@ from avsep_sb.vision.encode import write_video
 from tests.utils.toy_sepformer import write_sepformer
 
 FRAME = 640
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +218,34 @@ def test_a_sepformer_folder_is_loaded_and_runs_at_16_khz(sepformer):
         model.separate_batch(mix, lips, consistent=True)
     with pytest.raises(DataError, match="NaN"):
         model.separate_batch(mix * float("nan"), lips)
+
+
+def test_the_report_counts_right_faces(
+    spoken, sepformer, tmp_path, monkeypatch
+):
+    voices, mouths = spoken
+    row = {"ID": "m", "duration": len(voices) / 16000}
+    for k in (1, 2):
+        soundfile.write(tmp_path / f"{k}.wav", voices[:, k - 1], 16000)
+        np.savez(tmp_path / f"{k}.npz", data=mouths[k - 1])
+        row[f"s{k}_wav"] = f"$data_root/{k}.wav"
+        row[f"s{k}_lips"] = f"$data_root/{k}.npz"
+        row[f"s{k}_gain"], row[f"s{k}_spk"] = 1.0, str(k)
+    write_manifest(tmp_path / "two.csv", [row], 2)
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    report = importlib.import_module("assignment_report")
+    options = ["--manifests", str(tmp_path / "two.csv"), "--data"]
+    options += [str(tmp_path), "--out", str(tmp_path / "out")]
+    report.main([*options, "--source", str(sepformer)])
+    lines = (tmp_path / "out" / "report.md").read_text().splitlines()
+    assert lines[2].startswith("| two | oracle | all | 1 | 100.0 % (20.7")
+    assert any("| source | all | 1 |" in line for line in lines)
+    # What is whose is told by SI-SNR, and by how much.
+    swapped = torch.from_numpy(voices[:, ::-1].copy())
+    deal, lead, _ = report.true_deal(swapped, torch.from_numpy(voices))
+    assert deal == (1, 0) and lead > 20
+    mixed = torch.from_numpy(voices.sum(1, keepdims=True).repeat(2, 1))
+    assert report.true_deal(mixed, torch.from_numpy(voices))[1] < 1e-3
 
 
 def test_our_audio_only_model_and_bad_folders(sepformer, tmp_path):

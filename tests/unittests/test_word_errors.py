@@ -5,6 +5,8 @@ is known, and with pocketsphinx on synthetic GRID sentences where it is there.
 """
 
 import csv
+import importlib
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -24,6 +26,7 @@ from avsep_sb.evaluation.words import groups, word_lines
 from tests.utils.gate_model import RATE, write_gate_model, write_turns
 from tests.utils.toy_model import write_model
 
+ROOT = Path(__file__).resolve().parents[2]
 TEXTS = {"a": "bin blue at f two now", "b": "set red by k nine soon"}
 
 
@@ -149,6 +152,22 @@ def test_rates_reach_tables_and_page(corpus, tmp_path, judge, capsys):
     assert run(corpus, tmp_path / "e", "--worst", 0) == 2
     assert run(corpus, tmp_path / "e", "--worst", 0, "--overwrite") == 0
     assert not (tmp_path / "e/wer.csv").exists()
+
+
+def test_the_report_has_the_same_rates(corpus, tmp_path, judge, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    report = importlib.import_module("wer_report")
+    test = ["--test", "knows", str(corpus), str(corpus / "told.csv")]
+    out = tmp_path / "report"
+    report.main(["--av", str(corpus / "gate"), *test, "--out", str(out)])
+    rows = (out / "report.md").read_text().splitlines()
+    cells = [cell.strip() for cell in rows[2].strip("|").split("|")]
+    assert cells[:5] == ["told", "knows", "all", "6", "36"]
+    rates = [cell.split(" (")[0] for cell in cells[5:]]
+    assert rates == ["0.0 %", "100.0 %", "0.0 %", "–", "–"]
+    assert len(rows_of(out / "told_transcripts.csv")) == 18
+    with pytest.raises(DataError, match="is there already"):
+        report.main(["--av", str(corpus / "gate"), *test, "--out", str(out)])
 
 
 def test_texts_from_a_table_and_cut_voices(corpus, tmp_path, judge):
