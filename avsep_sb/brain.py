@@ -27,8 +27,8 @@ from speechbrain.utils.logger import get_logger
 from avsep_sb.checkpoints import require_best, set_torn_checkpoints_aside
 from avsep_sb.dataio.speakers import SameCountBatches
 from avsep_sb.errors import ConfigError
-from avsep_sb.lobes.mixture_consistency import all_there
 from avsep_sb.losses import si_snr, threshold_weights
+from avsep_sb.measures import all_there
 from avsep_sb.run_results import RunResults
 
 logger = get_logger(__name__)

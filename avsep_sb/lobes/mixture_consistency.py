@@ -17,35 +17,6 @@ from torch import nn
 EPS = 1e-8
 
 
-def all_there(targets, mix, floor_db=-40.0):
-    """Which mixtures are the sum of their targets, and have no more in them.
-
-    Arguments
-    ---------
-    targets : torch.Tensor
-        [B, T, S]
-    mix : torch.Tensor
-        [B, T]
-    floor_db : float
-        The rest counts as nothing from here down, in dB of the mixture.
-
-    Returns
-    -------
-    torch.Tensor
-        [B], bool: False with noise, or a voice that is no target.
-
-    Example
-    -------
-    >>> targets = torch.randn(2, 100, 2)
-    >>> mix = targets.sum(-1)
-    >>> mix[1] += torch.randn(100)
-    >>> all_there(targets, mix)
-    tensor([ True, False])
-    """
-    rest = (mix.float() - targets.float().sum(-1)).square().sum(-1)
-    return rest <= mix.float().square().sum(-1) * 10 ** (floor_db / 10)
-
-
 class MixtureConsistency(nn.Module):
     """Shares what the voices leave of the mixture among them.
 
@@ -95,7 +66,7 @@ class MixtureConsistency(nn.Module):
             [B, T]
         complete : torch.Tensor, optional
             [B] (bool): False where the mixture has more than these voices
-            (:func:`all_there`); there they pass as they are.
+            (:func:`avsep_sb.measures.all_there`); there they pass.
 
         Returns
         -------

@@ -11,8 +11,8 @@ from avsep_sb.inference.over_time import OverTime
 from avsep_sb.inference.separation import AVSeparation
 from avsep_sb.inference.stays import ArrayFaces
 from avsep_sb.lobes.iianet import IIANet
-from avsep_sb.lobes.mixture_consistency import MixtureConsistency, all_there
-from avsep_sb.measures import si_snr
+from avsep_sb.lobes.mixture_consistency import MixtureConsistency
+from avsep_sb.measures import all_there, si_snr
 
 TINY = {
     "out_channels": 8,
