@@ -12,10 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from avsep_sb.inference.activity import FrameEnergy
+from avsep_sb.inference.diarization import Covariance
 from avsep_sb.inference.over_time import OverTime
 from avsep_sb.inference.stays import ArrayFaces
+from avsep_sb.inference.video import VideoOptions
 from avsep_sb.synth.script import draw_talk
+from avsep_sb.synth.speech import SAMPLE_RATE
 from avsep_sb.synth.utterance import render_roi
 from avsep_sb.synth.voices import speakers_of
 
@@ -98,8 +100,8 @@ def separate_talk(model, audio_model, talk, seed=0):
 
     Returns
     -------
-    (np.ndarray, np.ndarray)
-        Voices [T, S] and the mixture [T], float32.
+    (Covariance, ArrayFaces)
+        What diarization needs of the voices, and of the faces.
     """
     mouths = np.stack([render_roi(person) for person in talk.people])
     stays = [[(enter, talk.frames)] for enter in talk.enters]
@@ -107,17 +109,37 @@ def separate_talk(model, audio_model, talk, seed=0):
     sound = talk.sources.sum(axis=1)
     noise = np.random.default_rng(seed).standard_normal(len(sound))
     sound += (ROOM * noise).astype(np.float32)
-    over_time = OverTime(model, faces, audio_model, silence_db=20.0)
-    blocks = list(over_time.separate(sound))
-    voices = np.concatenate([block.voices for block in blocks])
-    return voices[: len(sound)], sound
+    products = Covariance(SAMPLE_RATE, len(talk.people))
+    silence_db = VideoOptions().silence_db
+    over_time = OverTime(model, faces, audio_model, silence_db=silence_db)
+    for block in over_time.separate(sound):
+        products.feed(np.column_stack([block.voices, block.residual]))
+    return products, faces
 
 
-def frame_energies(signals, sample_rate):
-    """Energy per 10 ms of each column of [T, S], float64 [S, frames]."""
-    found = []
-    for signal in signals.T:
-        energy = FrameEnergy(sample_rate)
-        energy.feed(signal)
-        found.append(energy.values())
-    return np.stack(found)
+def pooled_der(scores, seed=0):
+    """DER of several scenes together, with a 95 % interval in per cent.
+
+    Arguments
+    ---------
+    scores : list of dict
+        Of ``diarization_scoring.score_speech``.
+    seed : int
+        Of the bootstrap over scenes, with 2000 draws.
+
+    Returns
+    -------
+    (float, float, float)
+        The errors of all over the speech of all, and the ends of the
+        interval; NaN without scenes.
+    """
+    kinds = ("missed", "false alarm", "confusion")
+    errors = np.array([sum(score[k] for k in kinds) for score in scores])
+    totals = np.array([score["total"] for score in scores])
+    if not len(scores):
+        return (float("nan"),) * 3
+    rng = np.random.default_rng(seed)
+    draws = rng.integers(len(scores), size=(2000, len(scores)))
+    rates = 100 * errors[draws].sum(1) / totals[draws].sum(1)
+    low, high = np.quantile(rates, [0.025, 0.975])
+    return 100 * errors.sum() / totals.sum(), float(low), float(high)

@@ -106,13 +106,13 @@ def test_products_do_not_depend_on_blocks():
 
 def test_motion_is_relative_to_rest():
     motion = mouth_motion(ArrayFaces(mouths(10, [(4, 8)], [])), 1000)
-    assert motion[0, 600] > 5 and abs(motion[0, 100] - 1) < 0.2
-    assert np.abs(motion[1] - 1).max() < 0.2
+    assert motion[0, 600] > 5 and abs(motion[0, 100] - 1) < 0.5
+    assert np.abs(motion[1] - 1).max() < 0.5
     # Black where nobody is: that is no motion.
     stays = [[(50, 150)]]
     faces = ArrayFaces(mouths(10, []), stays=stays)
     faces.mouths[:, :50] = 255
-    assert np.abs(mouth_motion(faces, 1000) - 1).max() < 0.2
+    assert np.abs(mouth_motion(faces, 1000) - 1).max() < 0.5
 
 
 def test_talks_are_what_was_asked_for():
