@@ -85,8 +85,9 @@ def load_model(path):
     text = path.read_text(encoding="utf-8")
     names = re.findall(r"^(\w+): *!PLACEHOLDER", text, re.MULTILINE)
     overrides = dict.fromkeys(names, "unset")
-    # These write files or change the global random state when they are built.
-    for name in ("checkpointer", "__set_seed"):
+    # These write files, change the global random state or read weights that
+    # need not be there.
+    for name in ("checkpointer", "__set_seed", "recogniser"):
         if re.search(rf"^{name}:", text, re.MULTILINE):
             overrides[name] = None
     try:
