@@ -7,8 +7,10 @@ Talks of two to four people with pauses, with 0 to 60 % of the speech
 overlapped and, in every second one, a face that comes late
 (``avsep_sb.synth.script``) are separated by rendered mouths, diarized
 (``avsep_sb.inference.diarization``) and scored by ``pyannote.metrics``,
-overlaps included. With ``--films N`` some are filmed as well, and go
-through detection, tracking and all else of ``avsep separate``.
+overlaps included. What was measured of them is kept in ``OUT/measured``: to
+score another rule, move the tables away and run it again. With ``--films N``
+some are filmed as well, and go through detection, tracking and all else of
+``avsep separate``.
 
 *DER* is missed speech, false alarms and speech of somebody else, over all
 speech, with the best mapping of names; *by face* demands that the name is
@@ -28,7 +30,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diarization_scenes import draw_scene, pooled_der, separate_talk
+from diarization_scenes import draw_scene, measure, pooled_der
 from diarization_scoring import read_rttm, score_speech
 from report import footer, new_files
 from scoring import load_models
@@ -45,19 +47,6 @@ from avsep_sb.synth.scene import write_scene
 
 BAR = 5.0
 COLLARS = (0.0, 0.25)
-
-
-def diarize_mouths(model, audio_model, scene, number):
-    """Spans by face of a scene, with and without the motion of mouths."""
-    products, faces = separate_talk(model, audio_model, scene.talk, number)
-    with_mouths, without = (
-        spans_of_products(products.voices, products.mixture, given)
-        for given in (faces, None)
-    )
-    return [
-        dict(zip(scene.truth, spans, strict=True))
-        for spans in (with_mouths, without)
-    ]
 
 
 def diarize_film(model, audio_model, scene, number):
@@ -163,7 +152,16 @@ def main(argv):
     table = ResultsTable(table_path)
     for number in tqdm(range(args.scenes), desc="talks", disable=None):
         scene = draw_scene(args.split, number, args.seconds, args.seed)
-        found, unseen = diarize_mouths(model, audio_model, scene, number)
+        measured = measure(
+            model, audio_model, scene, number, Path(args.out, "measured")
+        )
+        found = dict(
+            zip(scene.truth, spans_of_products(**measured), strict=True)
+        )
+        measured.update(motion=None, stays=None)
+        unseen = dict(
+            zip(scene.truth, spans_of_products(**measured), strict=True)
+        )
         scenes.append(scene)
         rows.append(row_of(scene.truth, found))
         blind.append(row_of(scene.truth, unseen))
@@ -179,11 +177,10 @@ def main(argv):
                 "by_face": 100 * rows[-1][0]["by_face"],
             },
         )
-        if number in filmed:
-            films.append(
-                row_of(*diarize_film(model, audio_model, scene, number))
-            )
     table.finish()
+    for number in tqdm(filmed, desc="films", disable=None):
+        spans = diarize_film(model, audio_model, scenes[number], number)
+        films.append(row_of(*spans))
     overlaps = [scene.talk.overlap for scene in scenes]
     lines = [
         f"{args.scenes} talks of {args.seconds:g} s, {args.split} speakers, "

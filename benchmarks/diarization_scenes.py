@@ -8,14 +8,18 @@ Authors
  * avsep_sb contributors
 """
 
+import os
+import re
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from avsep_sb.inference.diarization import Covariance
+from avsep_sb.inference.diarization import Covariance, mouth_motion
 from avsep_sb.inference.over_time import OverTime
 from avsep_sb.inference.stays import ArrayFaces
 from avsep_sb.inference.video import VideoOptions
+from avsep_sb.synth.mouth import FPS
 from avsep_sb.synth.script import draw_talk
 from avsep_sb.synth.speech import SAMPLE_RATE
 from avsep_sb.synth.utterance import render_roi
@@ -86,23 +90,40 @@ def draw_scene(split, number, seconds, seed=0):
     return Scene(name, talk, people, overlap, late)
 
 
-def separate_talk(model, audio_model, talk, seed=0):
-    """Separates a talk by its mouths, as ``avsep separate`` would.
+def measure(model, audio_model, scene, number, folder):
+    """Separates a scene by its mouths, as ``avsep separate`` would.
 
     Arguments
     ---------
     model, audio_model : AVSeparation
         The second may be None.
-    talk : Talk
-        The talk.
-    seed : int
-        Of the room's noise.
+    scene : Scene
+        The scene.
+    number : int
+        Seed of the room's noise.
+    folder : str or Path
+        Where what was measured is kept, so that a run that was stopped goes
+        on, and another rule needs no other separation; made if missing.
 
     Returns
     -------
-    (Covariance, ArrayFaces)
-        What diarization needs of the voices, and of the faces.
+    dict
+        What :func:`avsep_sb.inference.diarization.spans_of_products` takes.
     """
+    name = "_".join(re.findall(r"\w+", scene.name))
+    path = Path(folder, f"{name}.npz")
+    stays = [[(e / FPS, scene.talk.frames / FPS)] for e in scene.talk.enters]
+    if not path.is_file():
+        measured = _separate(model, audio_model, scene.talk, number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.part.npz")
+        np.savez(part, **measured)
+        os.replace(part, path)
+    with np.load(path) as kept:
+        return {**kept, "stays": stays}
+
+
+def _separate(model, audio_model, talk, seed):
     mouths = np.stack([render_roi(person) for person in talk.people])
     stays = [[(enter, talk.frames)] for enter in talk.enters]
     faces = ArrayFaces(mouths, stays=stays)
@@ -114,7 +135,12 @@ def separate_talk(model, audio_model, talk, seed=0):
     over_time = OverTime(model, faces, audio_model, silence_db=silence_db)
     for block in over_time.separate(sound):
         products.feed(np.column_stack([block.voices, block.residual]))
-    return products, faces
+    mixture = products.mixture
+    return {
+        "products": products.voices,
+        "mixture": mixture,
+        "motion": mouth_motion(faces, len(mixture)),
+    }
 
 
 def pooled_der(scores, seed=0):

@@ -15,9 +15,10 @@ Authors
 
 import argparse
 import sys
+from pathlib import Path
 
 import torch
-from diarization_scenes import draw_scene, pooled_der, separate_talk
+from diarization_scenes import draw_scene, measure, pooled_der
 from diarization_scoring import score_speech
 from report import footer, new_files
 from scoring import load_models
@@ -25,7 +26,7 @@ from tqdm import tqdm
 
 from avsep_sb.errors import ConfigError, run_or_explain
 from avsep_sb.inference.activity import spans_of_energy
-from avsep_sb.inference.diarization import mouth_motion, own_shares
+from avsep_sb.inference.diarization import own_shares
 from avsep_sb.inference.separation import AVSeparation
 
 #: values that are tried, by the name of the option
@@ -41,13 +42,13 @@ OF_SPANS = {
 }
 
 
-def diarize(measured, of_shares=None, of_spans=None):
+def diarize(measured, names, of_shares=None, of_spans=None):
     """Spans by face of what was measured, with options other than usual."""
-    products, mixture, motion, names = measured
-    shares = own_shares(products, motion, **(of_shares or {}))
+    products = measured["products"]
+    shares = own_shares(products, measured["motion"], **(of_shares or {}))
     return {
         name: spans_of_energy(
-            products[k, k] * shares[k], mixture, **(of_spans or {})
+            products[k, k] * shares[k], measured["mixture"], **(of_spans or {})
         )
         for k, name in enumerate(names)
     }
@@ -58,7 +59,7 @@ def rows_of(measured, truths):
 
     def rate(**options):
         scores = [
-            score_speech(truth, diarize(own, **options))
+            score_speech(truth, diarize(own, truth, **options))
             for own, truth in zip(measured, truths, strict=True)
         ]
         return pooled_der(scores)
@@ -91,10 +92,11 @@ def main(argv):
     measured, truths = [], []
     for number in tqdm(range(args.scenes), desc="talks", disable=None):
         scene = draw_scene("valid", number, args.seconds, args.seed)
-        products, faces = separate_talk(model, audio_model, scene.talk, number)
-        mixture = products.mixture
-        motion = mouth_motion(faces, len(mixture))
-        measured.append((products.voices, mixture, motion, list(scene.truth)))
+        measured.append(
+            measure(
+                model, audio_model, scene, number, Path(args.out, "measured")
+            )
+        )
         truths.append(scene.truth)
     lines = ["| number | value | DER, % (95 %) |", "|---|---|---|"]
     for name, value, (rate, low, high) in rows_of(measured, truths):

@@ -253,51 +253,75 @@ def speech_of_faces(voices, rest=(), faces=None, **options):
     products = Covariance(rate, len(voices))
     for block in wav_blocks(paths):
         products.feed(block)
-    found = spans_of_products(
-        products.voices, products.mixture, faces, **options
-    )
+    mixture, seen = products.mixture, {}
+    if faces is not None:
+        seen = {
+            "motion": mouth_motion(faces, len(mixture)),
+            "stays": stays_of(faces),
+        }
+    found = spans_of_products(products.voices, mixture, **seen, **options)
     return dict(zip(voices, found, strict=True))
 
 
-def spans_of_products(products, mixture, faces=None, **options):
+def stays_of(faces):
+    """When each face is to be seen; who is away for 2 s is still there.
+
+    Arguments
+    ---------
+    faces : FaceTimeline or ArrayFaces
+        The faces.
+
+    Returns
+    -------
+    list of list of (float, float)
+        Start and stop in seconds, of each face.
+    """
+    away = round(AWAY_S * faces.fps)
+    return [
+        [
+            (stay.start / faces.fps, stay.stop / faces.fps)
+            for stay in bridged(person.spans, away)
+        ]
+        for person in faces.people
+    ]
+
+
+def spans_of_products(products, mixture, motion=None, stays=None, **options):
     """The same as :func:`speech_of_faces`, of what was measured already.
 
     Arguments
     ---------
     products, mixture : np.ndarray
         Of :class:`Covariance`, [S, S, frames] and [frames].
-    faces : FaceTimeline, ArrayFaces or None
-        As there.
+    motion : np.ndarray or None
+        Of :func:`mouth_motion`; None for voices without faces.
+    stays : list of list of (float, float) or None
+        Of :func:`stays_of`; None for voices without faces.
     **options
-        As there.
+        Those of :func:`avsep_sb.inference.activity.spans_of_energy`.
 
     Returns
     -------
     list of list of (float, float)
         Spans of each voice, in seconds.
     """
-    frames = len(mixture)
-    motion = None if faces is None else mouth_motion(faces, frames)
     shares = own_shares(products, motion)
     found = [
         spans_of_energy(products[k, k] * share, mixture, **options)
         for k, share in enumerate(shares)
     ]
-    if faces is None:
+    if stays is None:
         return found
-    away = round(AWAY_S * faces.fps)
-    stays = [bridged(person.spans, away) for person in faces.people]
     return [
-        _within(spans, own, faces.fps)
-        for spans, own in zip(found, stays, strict=True)
+        _within(spans, own) for spans, own in zip(found, stays, strict=True)
     ]
 
 
-def _within(spans, stays, fps):
+def _within(spans, stays):
     """The parts of spans in which a face is to be seen."""
     parts = [
-        (round(max(start, s.start / fps), 3), round(min(stop, s.stop / fps), 3))
+        (round(max(start, come), 3), round(min(stop, go), 3))
         for start, stop in spans
-        for s in stays
+        for come, go in stays
     ]
     return [(start, stop) for start, stop in parts if stop - start >= FRAME_S]

@@ -57,7 +57,9 @@ def scripts(monkeypatch):
     return found
 
 
-def test_true_voices_are_diarized_without_error(scripts, tmp_path, capsys):
+def test_true_voices_are_diarized_without_error(
+    scripts, tmp_path, capsys, monkeypatch
+):
     report, tuning = scripts
     argv = ["it", "--seconds", "10", "--out", str(tmp_path), "--scenes", "1"]
     assert report.main(argv) == 0
@@ -66,6 +68,13 @@ def test_true_voices_are_diarized_without_error(scripts, tmp_path, capsys):
     row = next(line for line in text.splitlines() if "| all |" in line)
     rates = [float(cell.split()[0]) for cell in row.split("|")[3:5]]
     assert rates[0] < 3.0 and rates[1] == 0.0
+    # What was measured is not measured again.
+    (tmp_path / "diarization_report.md").unlink()
+    (tmp_path / "diarization.csv").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(TrueVoices, "separate_batch", None)
+        assert report.main(argv) == 0
+    assert (tmp_path / "diarization_report.md").read_text() == text
     names = {path.name for path in tmp_path.iterdir()}
     assert {"test0_truth.rttm", "test0_found.rttm"} <= names
     assert tuning.main(argv) == 0
