@@ -282,6 +282,12 @@ def settings_of(args, tests, source, twin_source):
     from avsep_sb.evaluation.judges import judge_fingerprints
     from avsep_sb.inference.fingerprint import fingerprint
 
+    texts = [
+        row.get(f"s{k}_text", "")
+        for row in tests.rows
+        for k in range(1, tests.num_spks + 1)
+        if tests.judges
+    ]
     return {
         "version": __version__,
         "model": fingerprint(source),
@@ -293,10 +299,5 @@ def settings_of(args, tests, source, twin_source):
         "metrics": list(tests.metrics),
         "swap": bool(tests.swap),
         "asr": judge_fingerprints(args.asr),
-        "texts": [
-            row.get(f"s{k}_text", "")
-            for row in tests.rows
-            for k in range(1, tests.num_spks + 1)
-            if tests.judges
-        ],
+        "texts": hashlib.sha256("\n".join(texts).encode()).hexdigest(),
     }
