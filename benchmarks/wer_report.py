@@ -114,6 +114,7 @@ def main(argv):
         audio = AVSeparation.from_hparams(args.audio)
         check_twin(av, audio)
     texts = read_texts(args.texts) if args.texts else {}
+    counts = []
     lines = [
         "| manifest | recogniser | group | voices | words | clean | mixture "
         "| separated | audio-only twin | separated / clean |",
@@ -141,10 +142,19 @@ def main(argv):
                 writer.writeheader()
                 writer.writerows(table)
         lines += lines_of(stems[number], words)
+        heard = {(row["ID"], row["voice"]) for row in words}
+        files = {
+            row[f"s{voice}_wav"]
+            for row in tests.rows
+            for voice in range(1, tests.num_spks + 1)
+            if (row["ID"], voice) in heard
+        }
+        counts.append(f"{stems[number]}: {len(files)} utterances.")
     lines += [
         "",
         "Wrong words over all words of the voices that are heard whole; 95 % "
-        "intervals by a bootstrap over mixtures.",
+        "intervals by a bootstrap over mixtures, too narrow where mixtures "
+        f"share few utterances. {' '.join(counts)}",
     ]
     lines += footer(__file__, argv)
     text = "\n".join(lines) + "\n"
