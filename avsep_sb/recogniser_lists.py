@@ -8,11 +8,8 @@ Authors
 """
 
 import csv
-import math
 import os
 from pathlib import Path
-
-import numpy as np
 
 from avsep_sb.errors import DataError
 from avsep_sb.inference.text import normalise_text
@@ -93,42 +90,6 @@ def write_sayings(path, rows):
                 }
             )
     os.replace(part, path)
-
-
-def word_rate(scores):
-    """Word error rate of a list, and its 95 % interval over recordings.
-
-    The interval is that of a ratio of two means (Cochran 1977, Sec. 6): its
-    width comes from how much the recordings differ in errors per word.
-
-    Arguments
-    ---------
-    scores : list of dict
-        ``scores`` of SpeechBrain's ``ErrorRateStats``.
-
-    Returns
-    -------
-    (float, float)
-        Percent, and half the width of the interval; NaN below two
-        recordings.
-
-    Example
-    -------
-    >>> one = {"num_edits": 1, "num_ref_tokens": 4}
-    >>> none = {"num_edits": 0, "num_ref_tokens": 4}
-    >>> rate, half = word_rate([one, none] * 50)
-    >>> rate, round(half, 2)
-    (12.5, 2.46)
-    """
-    edits = np.array([row["num_edits"] for row in scores], float)
-    words = np.array([row["num_ref_tokens"] for row in scores], float)
-    if not words.sum():
-        return float("nan"), float("nan")
-    rate = edits.sum() / words.sum()
-    if len(scores) < 2:
-        return 100 * float(rate), float("nan")
-    error = (edits - rate * words).std(ddof=1) / words.mean()
-    return 100 * float(rate), float(196 * error / math.sqrt(len(scores)))
 
 
 def write_wer(stats, path):

@@ -37,6 +37,7 @@ READ_BY_CODE = frozenset(
     trainer pixel_scale max_shift sir_db
     mixup_alpha variable_length
     compute_features normalize wav_augment fea_augment tokenizer max_silence
+    augment_from
     brain use_texts recogniser sep_weight asr_weight asr_frozen_epochs
     separator_frozen_epochs asr_optimizer asr_lr_scheduler
     """.split()

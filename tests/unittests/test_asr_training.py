@@ -17,7 +17,7 @@ from avsep_sb.inference.asr_load import load_asr
 from avsep_sb.inference.shipped import shipped_model
 from avsep_sb.inference.text import normalise_text
 from avsep_sb.lobes.ctc_encoder import ConvBLSTM
-from avsep_sb.recogniser_lists import read_sayings, word_rate, write_sayings
+from avsep_sb.recogniser_lists import read_sayings, write_sayings
 from avsep_sb.synth.corpus import generate
 from avsep_sb.synth.utterance import make_utterance, render_roi
 from avsep_sb.synth.voices import speakers_of
@@ -162,12 +162,6 @@ def test_silence_is_added_in_training_alone(prepare, corpus, tmp_path):
     assert other["sig"].abs().sum() == pytest.approx(one["sig"].abs().sum())
     padded.set_epoch(2)
     assert len(padded[0]["sig"]) != len(other["sig"])
-
-
-def test_word_rate_needs_words():
-    assert np.isnan(word_rate([])[0])
-    rate, half = word_rate([{"num_edits": 3, "num_ref_tokens": 2}])
-    assert rate == 150 and np.isnan(half)
 
 
 def test_two_recordings_of_one_name_are_refused(tmp_path):
