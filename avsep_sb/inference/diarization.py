@@ -90,7 +90,7 @@ class Covariance:
         return square
 
 
-def own_shares(products, motion=None, copy_s=COPY_S, clearly=CLEARLY):
+def own_shares(products, motion=None, copy_s=COPY_S, clearly=None):
     """How much of each voice is no copy of another one's.
 
     Arguments
@@ -102,8 +102,9 @@ def own_shares(products, motion=None, copy_s=COPY_S, clearly=CLEARLY):
         [S, frames]; None lets the louder one be the owner.
     copy_s : float
         Seconds over which voices are compared.
-    clearly : float
-        An owner's claim is more than so many times that of its copy.
+    clearly : float or None
+        An owner's claim is more than so many times that of its copy; None
+        takes 2, and 1 without motion, where nothing tells of two who speak.
 
     Returns
     -------
@@ -127,6 +128,8 @@ def own_shares(products, motion=None, copy_s=COPY_S, clearly=CLEARLY):
     count = len(products)
     energy = products[range(count), range(count)]
     claim = energy if motion is None else energy * motion
+    if clearly is None:
+        clearly = 1.0 if motion is None else CLEARLY
     shares = np.ones_like(energy)
     for k in range(count):
         for j in range(count):
