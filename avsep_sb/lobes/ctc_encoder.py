@@ -100,7 +100,7 @@ class ConvBLSTM(nn.Module):
             ends = (lengths * frames).round() + TAIL
             packed = (ends + 0.5) / (frames + TAIL)
         hidden = self.rnn(hidden, lengths=packed)[0][:, :frames]
-        return self.linear(self.dropout(hidden)).log_softmax(-1)
+        return self.linear(self.dropout(hidden)).float().log_softmax(-1)
 
 
 def _heard(hidden, lengths):
