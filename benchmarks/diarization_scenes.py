@@ -81,7 +81,9 @@ def draw_scene(split, number, seconds, seed=0):
     """
     people = PEOPLE[number % len(PEOPLE)]
     overlap = OVERLAPS[number // len(PEOPLE) % len(OVERLAPS)]
-    late = (number + number // len(PEOPLE)) % 2
+    # With each number of people and each overlap, once in two rounds.
+    row = number // len(PEOPLE)
+    late = (number % len(PEOPLE) + row + row // len(OVERLAPS)) % 2
     rng = np.random.default_rng([seed, number, 5])
     pool = speakers_of(split)
     chosen = [pool[k] for k in rng.choice(len(pool), people, replace=False)]

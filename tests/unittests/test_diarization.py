@@ -143,6 +143,22 @@ def test_talks_are_what_was_asked_for():
             draw_talk(people, 14, **wrong)
 
 
+def test_a_face_comes_into_the_film_when_it_should(tmp_path):
+    pytest.importorskip("espeakng_loader")
+    from avsep_sb.synth.scene import write_scene
+    from avsep_sb.synth.script import draw_talk
+    from avsep_sb.synth.voices import speakers_of
+    from avsep_sb.vision.decode import read_frames
+
+    talk = draw_talk(speakers_of("test")[:2], 2, seed=4)
+    film = tmp_path / "film.mp4"
+    with pytest.raises(ConfigError, match="for each"):
+        write_scene(film, talk.people, size=64, enters=[0])
+    write_scene(film, talk.people, size=64, enters=[0, 20])
+    detail = [frame[:, 64:].std() for frame in read_frames(film)]
+    assert max(detail[:20]) < 5 and min(detail[20:]) > 10
+
+
 def test_a_library_scores_the_rttm(tmp_path):
     """Half a second is missed, and half a second is somebody else's."""
     pytest.importorskip("pyannote.metrics")
