@@ -86,7 +86,6 @@ class ConvBLSTM(nn.Module):
         """
         if lengths is None:
             lengths = torch.ones(len(features), device=features.device)
-        hidden = features
         hidden = _heard(features, lengths)
         for conv, norm in zip(self.convs, self.norms, strict=True):
             hidden = norm(conv(hidden.mT).mT).relu()
