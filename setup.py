@@ -41,6 +41,8 @@ RAY = ["ray>=2.9"]
 ROOMS = ["pyroomacoustics>=0.10"]
 # Recognises GRID's sentences, to judge what a separation is worth.
 JUDGE = ["pocketsphinx>=5.1"]
+# Scores who speaks when; it brings pandas and scikit-learn.
+DER = ["pyannote.metrics>=4"]
 # The consistency tests run the linters; SDR is compared with two others.
 TEST = [
     "pytest>=7",
@@ -52,6 +54,7 @@ TEST = [
     *ROOMS,
     *RAY,
     *JUDGE,
+    *DER,
 ]
 
 
@@ -92,6 +95,7 @@ setup(
         "ray": RAY,
         "rooms": ROOMS,
         "judge": JUDGE,
+        "der": DER,
         "test": TEST,
         "dev": TEST + PESQ,
     },
