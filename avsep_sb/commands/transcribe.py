@@ -21,10 +21,9 @@ from avsep_sb.commands.separate import (
 )
 from avsep_sb.commands.video_list import list_videos
 from avsep_sb.errors import AVSepError, CheckpointError, ConfigError
+from avsep_sb.inference.shipped import ASR_MODEL
 from avsep_sb.inference.video_files import earlier_result, read_table
 
-#: the recogniser that ships
-ASR_MODEL = "asr-synthav"
 #: where the results of videos go
 OUT = "transcripts"
 

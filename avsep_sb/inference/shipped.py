@@ -11,6 +11,7 @@ from avsep_sb.errors import CheckpointError
 DEFAULT_MODEL = "iianet-synthav"
 AUDIO_MODEL = "iianet-synthav-audio"
 SYNC_MODEL = "syncnet-synthav"
+ASR_MODEL = "asr-synthav"
 
 
 def shipped_model(name=DEFAULT_MODEL):
