@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from speechbrain.core import Brain, Stage
+from speechbrain.core import Stage
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.decoders import ctc_greedy_decode
 from speechbrain.nnet.losses import ctc_loss
@@ -22,11 +22,11 @@ from speechbrain.utils.distributed import (
 from speechbrain.utils.metric_stats import ErrorRateStats
 
 from avsep_sb.asr_export import export_recogniser
-from avsep_sb.checkpoints import require_best, set_torn_checkpoints_aside
 from avsep_sb.dataio.audio import read_audio
 from avsep_sb.dataio.draws import SharedEpoch, item_rng
 from avsep_sb.evaluation.wer import rate95
 from avsep_sb.recogniser_lists import FIELDS, read_sayings, write_wer
+from avsep_sb.recovering import RecoveringBrain
 
 BLANK = 0  # that of sentencepiece's unknown piece, as in SpeechBrain's recipes
 
@@ -85,7 +85,7 @@ def make_recogniser_dataset(path, hparams, tokenizer, training):
     return dataset
 
 
-class RecogniserBrain(Brain):
+class RecogniserBrain(RecoveringBrain):
     """Trains ``modules.model`` on features, by CTC over pieces of words.
 
     The hyperparameters it reads are ``compute_features``, ``normalize``,
@@ -120,18 +120,6 @@ class RecogniserBrain(Brain):
             heard = [self.tokenizer.decode_ids(path).split() for path in paths]
             self.words.append(batch.id, heard, [w.split() for w in batch.wrd])
         return loss
-
-    def on_fit_start(self):
-        """Sets torn checkpoints aside, then recovers the newest whole one."""
-        if if_main_process():
-            set_torn_checkpoints_aside(self.checkpointer.checkpoints_dir)
-        ddp_barrier()
-        super().on_fit_start()
-
-    def on_evaluate_start(self, max_key=None, min_key=None):
-        """Loads the best checkpoint; without one there is nothing to test."""
-        require_best(self.checkpointer, max_key, min_key)
-        super().on_evaluate_start(max_key=max_key, min_key=min_key)
 
     def on_stage_start(self, stage, epoch=None):
         """Empties the counts and tells the data the epoch."""

@@ -12,29 +12,25 @@ import inspect
 import zlib
 
 import torch
-from speechbrain.core import Brain, Stage
+from speechbrain.core import Stage
 from speechbrain.nnet.schedulers import update_learning_rate
 from speechbrain.utils.distributed import (
     ddp_all_reduce,
-    ddp_barrier,
     ddp_broadcast,
     get_rank,
     if_main_process,
     is_distributed_initialized,
 )
-from speechbrain.utils.logger import get_logger
 
-from avsep_sb.checkpoints import require_best, set_torn_checkpoints_aside
 from avsep_sb.dataio.speakers import SameCountBatches
 from avsep_sb.errors import ConfigError
 from avsep_sb.losses import si_snr, threshold_weights
 from avsep_sb.measures import all_there
+from avsep_sb.recovering import RecoveringBrain
 from avsep_sb.run_results import RunResults
 
-logger = get_logger(__name__)
 
-
-class AVSeparationBrain(Brain):
+class AVSeparationBrain(RecoveringBrain):
     """Trains, validates and tests a separator under its shape contract.
 
     The separator maps ``mix [B, T]`` and visual embeddings ``[B, S, Tv, C]``
@@ -235,11 +231,6 @@ class AVSeparationBrain(Brain):
         key = f"{self.hparams.seed}|{self.epoch}|{self.step}|{get_rank() or 0}"
         torch.manual_seed(zlib.crc32(key.encode()))
 
-    def on_fit_start(self):
-        """Sets torn checkpoints aside, then recovers the newest whole one."""
-        self._set_torn_checkpoints_aside()
-        super().on_fit_start()
-
     def on_stage_start(self, stage, epoch=None):
         """Empties the collected figures; tells the mixer the epoch."""
         self.epoch = epoch
@@ -321,12 +312,6 @@ class AVSeparationBrain(Brain):
         update_learning_rate(self.optimizer, new_lr)
         return {"lr": old_lr}
 
-    def on_evaluate_start(self, max_key=None, min_key=None):
-        """Loads the best checkpoint; without one there is nothing to test."""
-        self._set_torn_checkpoints_aside()
-        require_best(self.checkpointer, max_key, min_key)
-        super().on_evaluate_start(max_key=max_key, min_key=min_key)
-
     def _gains_by_count(self):
         """Mean improvement for each number of speakers, where it differs."""
         counts = sorted(set(self.counts))
@@ -346,15 +331,3 @@ class AVSeparationBrain(Brain):
         total = torch.tensor(float(value), device=self.device)
         ddp_all_reduce(total, torch.distributed.ReduceOp.SUM)
         return float(total) / torch.distributed.get_world_size()
-
-    def _set_torn_checkpoints_aside(self):
-        if if_main_process():
-            for name in set_torn_checkpoints_aside(
-                self.checkpointer.checkpoints_dir
-            ):
-                logger.warning(
-                    "Checkpoint %s was cut off while it was written; "
-                    "it is set aside and an older one is used.",
-                    name,
-                )
-        ddp_barrier()

@@ -13,7 +13,7 @@ import os
 
 import numpy as np
 import torch
-from speechbrain.core import Brain, Stage
+from speechbrain.core import Stage
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.nnet.schedulers import update_learning_rate
 from speechbrain.utils.data_pipeline import provides, takes
@@ -25,15 +25,14 @@ from speechbrain.utils.distributed import (
 from speechbrain.utils.logger import get_logger
 
 from avsep_sb.checkpoints import (
-    require_best,
     save_frontend,
-    set_torn_checkpoints_aside,
 )
 from avsep_sb.dataio.draws import SharedEpoch, item_rng
 from avsep_sb.dataio.lips import read_lips
 from avsep_sb.dataio.manifest import read_manifest
 from avsep_sb.dataio.windows import cut_frames
 from avsep_sb.errors import DataError
+from avsep_sb.recovering import RecoveringBrain
 
 logger = get_logger(__name__)
 
@@ -129,7 +128,7 @@ def make_video_dataset(videos, hparams, training):
     return dataset
 
 
-class FrameReconstructionBrain(Brain):
+class FrameReconstructionBrain(RecoveringBrain):
     """Trains ``modules.reconstruction`` to draw what it is shown.
 
     The hyperparameters it reads are ``pixel_scale`` (the decoder draws grey
@@ -149,18 +148,6 @@ class FrameReconstructionBrain(Brain):
         drawn, seen = predictions
         seen = seen / self.hparams.pixel_scale
         return torch.nn.functional.mse_loss(drawn.float(), seen.float())
-
-    def on_fit_start(self):
-        """Sets torn checkpoints aside, then recovers the newest whole one."""
-        if if_main_process():
-            set_torn_checkpoints_aside(self.checkpointer.checkpoints_dir)
-        ddp_barrier()
-        super().on_fit_start()
-
-    def on_evaluate_start(self, max_key=None, min_key=None):
-        """Loads the best checkpoint; without one there is nothing to test."""
-        require_best(self.checkpointer, max_key, min_key)
-        super().on_evaluate_start(max_key=max_key, min_key=min_key)
 
     def on_stage_start(self, stage, epoch=None):
         """Tells the data the epoch."""

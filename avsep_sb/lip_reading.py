@@ -13,21 +13,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from speechbrain.core import Brain, Stage
+from speechbrain.core import Stage
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.nnet.schedulers import update_learning_rate
 from speechbrain.utils.data_pipeline import provides, takes
 from speechbrain.utils.distributed import (
-    ddp_barrier,
     ddp_broadcast,
-    if_main_process,
 )
 from speechbrain.utils.logger import get_logger
 
-from avsep_sb.checkpoints import require_best, set_torn_checkpoints_aside
 from avsep_sb.dataio.draws import SharedEpoch, item_rng
 from avsep_sb.dataio.lips import crop_flip
 from avsep_sb.errors import DataError
+from avsep_sb.recovering import RecoveringBrain
 
 logger = get_logger(__name__)
 
@@ -113,7 +111,7 @@ def make_viseme_dataset(rows, hparams, training):
     return dataset
 
 
-class LipReadingBrain(Brain):
+class LipReadingBrain(RecoveringBrain):
     """Trains ``modules.visual_frontend`` under ``modules.classifier``."""
 
     train_set = None
@@ -134,18 +132,6 @@ class LipReadingBrain(Brain):
             self.right += int((predictions.argmax(-1) == labels).sum())
             self.seen += len(labels)
         return torch.nn.functional.cross_entropy(predictions, labels)
-
-    def on_fit_start(self):
-        """Sets torn checkpoints aside, then recovers the newest whole one."""
-        if if_main_process():
-            set_torn_checkpoints_aside(self.checkpointer.checkpoints_dir)
-        ddp_barrier()
-        super().on_fit_start()
-
-    def on_evaluate_start(self, max_key=None, min_key=None):
-        """Loads the best checkpoint; without one there is nothing to test."""
-        require_best(self.checkpointer, max_key, min_key)
-        super().on_evaluate_start(max_key=max_key, min_key=min_key)
 
     def on_stage_start(self, stage, epoch=None):
         """Empties the counts and tells the data the epoch."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from speechbrain.core import Brain, Stage
+from speechbrain.core import Stage
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.nnet.schedulers import update_learning_rate
 from speechbrain.utils.data_pipeline import provides, takes
@@ -24,6 +24,7 @@ from avsep_sb.dataio.lips import crop_flip
 from avsep_sb.dataio.windows import cut_audio, cut_frames
 from avsep_sb.errors import DataError
 from avsep_sb.lobes.sync_net import agreement_by_delay
+from avsep_sb.recovering import RecoveringBrain
 
 TEST_SIR_DB = 0.0
 
@@ -126,7 +127,7 @@ def overlaid(waves, sir_db):
     return waves + other * (power / over).sqrt() * 10 ** (-sir_db / 20)
 
 
-class SyncBrain(Brain):
+class SyncBrain(RecoveringBrain):
     """Trains ``modules.sync_net`` on a frozen ``modules.visual_frontend``."""
 
     train_set = None

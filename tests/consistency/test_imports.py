@@ -20,6 +20,7 @@ TRAINING = {
     "avsep_sb.run_results",
     "avsep_sb.schedule",
     "avsep_sb.checkpoints",
+    "avsep_sb.recovering",
     "avsep_sb.dataio.pipeline",
     "avsep_sb.dataio.mixing",
 }

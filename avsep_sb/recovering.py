@@ -1,0 +1,59 @@
+"""What every Brain here does with its checkpoints.
+
+Authors
+ * avsep_sb contributors
+"""
+
+from speechbrain.core import Brain
+from speechbrain.utils.distributed import ddp_barrier, if_main_process
+from speechbrain.utils.logger import get_logger
+
+from avsep_sb.checkpoints import require_best, set_torn_checkpoints_aside
+
+logger = get_logger(__name__)
+
+
+class RecoveringBrain(Brain):
+    """A Brain that goes on after a kill, whatever the kill left behind.
+
+    Its fit begins with the newest checkpoint that is whole, and its test with
+    the best one: one that has none raises ``CheckpointError`` instead of
+    testing the weights it was built with.
+
+    Example
+    -------
+    >>> import torch
+    >>> from speechbrain.utils.checkpoints import Checkpointer
+    >>> folder = getfixture("tmp_path")
+    >>> (folder / "CKPT+torn").mkdir()
+    >>> net = torch.nn.Linear(1, 1)
+    >>> brain = RecoveringBrain(
+    ...     {"net": net}, checkpointer=Checkpointer(folder, {"net": net})
+    ... )
+    >>> brain.on_fit_start()
+    >>> [path.name for path in folder.iterdir()]
+    ['torn+CKPT+torn']
+    """
+
+    def on_fit_start(self):
+        """Sets torn checkpoints aside, then recovers the newest whole one."""
+        self._set_torn_checkpoints_aside()
+        super().on_fit_start()
+
+    def on_evaluate_start(self, max_key=None, min_key=None):
+        """Loads the best checkpoint; without one there is nothing to test."""
+        self._set_torn_checkpoints_aside()
+        require_best(self.checkpointer, max_key, min_key)
+        super().on_evaluate_start(max_key=max_key, min_key=min_key)
+
+    def _set_torn_checkpoints_aside(self):
+        if if_main_process():
+            for name in set_torn_checkpoints_aside(
+                self.checkpointer.checkpoints_dir
+            ):
+                logger.warning(
+                    "Checkpoint %s was cut off while it was written; "
+                    "it is set aside and an older one is used.",
+                    name,
+                )
+        ddp_barrier()
