@@ -2,7 +2,8 @@
 
 A video of two held-out SynthAV speakers who talk at once is generated, and
 goes through what a real video goes through: decoding, face detection, mouth
-crops, separation. Since the true voices are known, it is scored.
+crops, separation, recognition. Since the true voices and what they say are
+known, it is scored.
 
 Authors
  * avsep_sb contributors
@@ -14,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 from avsep_sb.errors import ConfigError, VideoError
+from avsep_sb.inference.shipped import ASR_MODEL
 
 SCENE = "two_speakers.mp4"
 #: the scene fits into one window
@@ -176,8 +178,13 @@ def draw_utterances(seed):
 
 
 def _report(utterances, mixture, sources, targets, rate, out):
+    from avsep_sb.inference.asr import transcribe_sources
+    from avsep_sb.inference.asr_load import load_asr
+    from avsep_sb.inference.text import normalise_text
     from avsep_sb.metrics import score_utterance
 
+    asr = load_asr(ASR_MODEL, device="cpu")
+    heard = transcribe_sources(asr, sources[None], rate, mix=mixture[None])[0]
     lines = [f"wrote {out / SCENE} and its voices to {out}"]
     for k, utterance in enumerate(utterances):
         score = score_utterance(
@@ -190,6 +197,8 @@ def _report(utterances, mixture, sources, targets, rate, out):
         speaker = utterance.speaker.name
         lines.append(
             f"  face {k + 1} ({speaker}): SI-SNRi {score['si-snr_i']:.1f} dB"
-            f"  {out / f'face{k + 1}.wav'}  says: {utterance.text!r}"
+            f"  {out / f'face{k + 1}.wav'}"
         )
+        lines.append(f"    says:  {normalise_text(utterance.text)}")
+        lines.append(f"    heard: {normalise_text(heard[k])}")
     print("\n".join(lines), file=sys.stdout)
