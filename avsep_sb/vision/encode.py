@@ -6,6 +6,7 @@ Authors
 
 import os
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -99,7 +100,8 @@ def _can_copy(source):
             and first.is_keyframe
             and not any(
                 None in (p.pts, p.dts) or p.is_discard
-                for p in (first, *packets)
+                # One after the other: an hour of them is half a gigabyte.
+                for p in chain([first], packets)
             )
         )
 
