@@ -40,7 +40,8 @@ from avsep_sb.errors import ConfigError, run_or_explain
 from avsep_sb.inference.activity import write_rttm
 from avsep_sb.inference.diarization import spans_of_products
 from avsep_sb.inference.separation import AVSeparation
-from avsep_sb.inference.video import VideoOptions, separate_to_folder
+from avsep_sb.inference.video import separate_to_folder
+from avsep_sb.inference.video_options import VideoOptions
 from avsep_sb.results import ResultsTable
 from avsep_sb.synth.mouth import FPS
 from avsep_sb.synth.scene import write_scene

@@ -18,7 +18,7 @@ import numpy as np
 from avsep_sb.inference.diarization import Covariance, mouth_motion
 from avsep_sb.inference.over_time import OverTime
 from avsep_sb.inference.stays import ArrayFaces
-from avsep_sb.inference.video import VideoOptions
+from avsep_sb.inference.video_options import VideoOptions
 from avsep_sb.synth.mouth import FPS
 from avsep_sb.synth.script import draw_talk
 from avsep_sb.synth.speech import SAMPLE_RATE

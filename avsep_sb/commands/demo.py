@@ -82,12 +82,13 @@ def run(args):
         raise ConfigError("--seed must not be negative.")
     from avsep_sb.commands.separate import load_separator
     from avsep_sb.figures import separation_figure
-    from avsep_sb.inference.video import VideoOptions, separate_to_folder
+    from avsep_sb.inference.video import separate_to_folder
     from avsep_sb.inference.video_files import (
         all_or_nothing,
         earlier_result,
         write_table,
     )
+    from avsep_sb.inference.video_options import VideoOptions
     from avsep_sb.inference.voices import save_voices
     from avsep_sb.synth.scene import write_scene
 

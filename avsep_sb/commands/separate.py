@@ -238,14 +238,14 @@ def make_options(args, separator, audio_separator):
         do not separate.
     """
     from avsep_sb.inference.fingerprint import fingerprint
-    from avsep_sb.inference.over_time import SpeakerLadder
+    from avsep_sb.inference.over_time import WINDOW_SECONDS, SpeakerLadder
     from avsep_sb.inference.shipped import (
         SYNC_MODEL,
         find_model,
         shipped_audio_model,
         shipped_model,
     )
-    from avsep_sb.inference.video import WINDOW_SECONDS, VideoOptions
+    from avsep_sb.inference.video_options import VideoOptions
     from avsep_sb.inference.video_sync import offset_finder
 
     if args.speakers is not None:

@@ -34,9 +34,11 @@ from avsep_sb.inference.shipped import (
     shipped_audio_model,
     shipped_model,
 )
-from avsep_sb.inference.video import VideoOptions, separate_to_folder
+from avsep_sb.inference.video import separate_to_folder
+from avsep_sb.inference.video_options import VideoOptions
 
 #: a table in the folder of all results, if a video failed
+
 FAILURES = "avsep_failures.csv"
 
 

@@ -185,7 +185,7 @@ class AVSeparation(PretrainedFolder):
             An audio-only model for moments without lips.
         **options
             Those of :func:`avsep_sb.inference.video.separate_video` and
-            :class:`avsep_sb.inference.video.VideoOptions`.
+            :class:`avsep_sb.inference.video_options.VideoOptions`.
 
         Returns
         -------

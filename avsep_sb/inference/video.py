@@ -9,7 +9,6 @@ Authors
  * avsep_sb contributors
 """
 
-from dataclasses import asdict, dataclass
 from functools import partial
 
 from avsep_sb import __version__
@@ -18,7 +17,8 @@ from avsep_sb.inference import video_files as files
 from avsep_sb.inference import video_sync as sync
 from avsep_sb.inference.activity import write_rttm
 from avsep_sb.inference.diarization import speech_of_faces
-from avsep_sb.inference.over_time import WINDOW_SECONDS, OverTime
+from avsep_sb.inference.over_time import OverTime
+from avsep_sb.inference.video_options import VideoOptions
 from avsep_sb.inference.video_pictures import (
     write_portraits,
     write_sheets,
@@ -31,70 +31,9 @@ from avsep_sb.inference.video_voices import VoiceWriter, counted
 from avsep_sb.vision.audio_stream import stream_audio
 from avsep_sb.vision.watch import watch
 
-
-@dataclass(frozen=True)
-class VideoOptions:
-    """How a video is separated.
-
-    Arguments
-    ---------
-    max_faces : int or None
-        Keep at most so many faces, those with the most pixels over time.
-    speakers : int or None
-        Voices to separate by sound alone where there is no face; None
-        refuses a recording without one.
-    window_seconds : float
-        Length of the windows that are separated at once.
-    fix_sync : bool
-        Whether a voice whose lips are more than 80 ms off comes with them in
-        the mp4; the wavs stay on the clock of the video.
-    sync_model : str or None
-        Folder or shipped name of a SyncNet that finds such lips
-        (:class:`avsep_sb.inference.lip_sync.LipSync`); None leaves it to the
-        separator itself.
-    videos : bool
-        Whether an mp4 is written for each voice.
-    silence_db : float or None
-        A voice more than so many dB below the mixture becomes silence (see
-        :func:`avsep_sb.inference.silence_gate.silence_gains`); None leaves
-        it as it is.
-    all_in_view : bool
-        Whether all there is to be heard is said by the faces in sight, so
-        that their voices add up to the sound.
-    overwrite : bool
-        Whether an earlier result may be replaced.
-    model, audio_model : str or None
-        Names of the models, to be kept with the result.
-    weights : str or None
-        What tells their weights from others, such as
-        :func:`avsep_sb.inference.fingerprint.fingerprint` gives: a result of
-        other weights is another result.
-
-    Example
-    -------
-    >>> "overwrite" in VideoOptions(max_faces=2).settings
-    False
-    """
-
-    max_faces: int | None = None
-    speakers: int | None = None
-    window_seconds: float = WINDOW_SECONDS
-    fix_sync: bool = False
-    sync_model: str | None = None
-    videos: bool = True
-    silence_db: float | None = 20.0
-    all_in_view: bool = False
-    overwrite: bool = False
-    model: str | None = None
-    audio_model: str | None = None
-    weights: str | None = None
-
-    @property
-    def settings(self):
-        """dict: what the result depends on."""
-        settings = asdict(self)
-        del settings["overwrite"]
-        return settings
+#: a video of at most so many frames is searched frame by frame before it is
+#: refused: else a face that is seen for a moment may lie between two searches
+CLOSE_LOOK_FRAMES = 3000
 
 
 def separate_to_folder(
@@ -154,7 +93,8 @@ def separate_to_folder(
     tell = progress or _ignore
     with files.all_or_nothing(folder) as part:
         if looks:
-            frames = watch(
+            look = partial(
+                watch,
                 video,
                 float(separator.hparams.video_fps),
                 options.max_faces,
@@ -163,7 +103,7 @@ def separate_to_folder(
                 folder=part,
                 progress=_stage(tell, "faces", source.frames(separator)),
             )
-            with frames as timeline:
+            with _looked_at(look, options) as timeline:
                 work = _Work(separator, audio_separator, source, part, options)
                 table = work.run(timeline, tell)
         else:
@@ -218,6 +158,17 @@ def separate_video(
     return result
 
 
+def _looked_at(look, options):
+    """The timeline; each frame is searched before a short video is refused."""
+    timeline = look()
+    if timeline.people or options.speakers is not None:
+        return timeline
+    if timeline.frames > CLOSE_LOOK_FRAMES:
+        return timeline
+    timeline.close()
+    return look(every=1)
+
+
 def _ignore(*_):
     pass
 
@@ -252,7 +203,7 @@ class _Work:
             )
         people = timeline.people if timeline is not None else []
         if timeline is not None and not people:
-            self._refuse_no_face()
+            self._refuse_no_face(timeline)
         entries = [
             {"name": f"face{k + 1}", **face_entry(timeline, k)}
             for k in range(len(people))
@@ -265,10 +216,12 @@ class _Work:
         self._finish(timeline if people else None, entries, tell)
         return self._tabulate(timeline, entries, gain, length)
 
-    def _refuse_no_face(self):
+    def _refuse_no_face(self, timeline):
         if self.options.speakers is None:
+            width, height = timeline.size
             raise VideoError(
-                f"{self.source.path}: shows no face of at least 40 pixels; add "
+                f"{self.source.path}: shows no face of at least 40 pixels in "
+                f"{timeline.frames} frames of {width} x {height}; add "
                 "--speakers N to separate it into N voices by sound alone."
             )
 

@@ -21,7 +21,7 @@ import torch
 from avsep_sb.cli import main
 from avsep_sb.commands import separate_ray
 from avsep_sb.errors import CheckpointError, ConfigError
-from avsep_sb.inference.video import VideoOptions
+from avsep_sb.inference.video_options import VideoOptions
 from tests.utils.toy_model import write_model
 
 #: the video whose process is killed on its first try

@@ -12,7 +12,8 @@ import pytest
 import soundfile
 import torch
 
-from avsep_sb.inference.video import VideoOptions, separate_to_folder
+from avsep_sb.inference.video import separate_to_folder
+from avsep_sb.inference.video_options import VideoOptions
 from avsep_sb.vision.decode import read_audio, read_frames
 from avsep_sb.vision.encode import write_video
 from avsep_sb.vision.mouth import mouth_rois

@@ -19,15 +19,13 @@ from avsep_sb.commands import separate as separate_command
 from avsep_sb.errors import AVSepError, ConfigError, DataError, VideoError
 from avsep_sb.inference.separation import AVSeparation
 from avsep_sb.inference.stays import ArrayFaces
-from avsep_sb.inference.video import (
-    VideoOptions,
-    separate_to_folder,
-    separate_video,
-)
+from avsep_sb.inference.video import separate_to_folder, separate_video
 from avsep_sb.inference.video_files import all_or_nothing
+from avsep_sb.inference.video_options import VideoOptions
 from avsep_sb.inference.video_sync import find_offsets, settle_offsets
 from avsep_sb.vision.decode import read_audio, read_frames
 from avsep_sb.vision.encode import write_video
+from avsep_sb.vision.watch import watch
 from tests.utils.gate_model import GatedMixture, write_gate_model
 from tests.utils.stand_in_models import FixedShares, SharedMixture
 
@@ -179,14 +177,31 @@ def sound_alone(path):
     return path
 
 
+def test_each_frame_is_searched_before_a_video_is_refused(film, tmp_path):
+    """A face in four frames between two searches, too small for a cut."""
+    faces = list(read_frames(film))
+    shown = [np.full((480, 720, 3), 90, np.uint8) for _ in range(20)]
+    for k in range(9, 13):
+        half = faces[k][:, : faces[k].shape[1] // 2]
+        shown[k][60 : 60 + half.shape[0], 90 : 90 + half.shape[1]] = half
+    video = tmp_path / "moment.mp4"
+    write_video(video, read_audio(film, RATE)[:12800], RATE, shown)
+    with watch(video) as timeline:
+        assert not timeline.people
+    result = separate_video(SharedMixture(), video)
+    assert result.names == ["face1"]
+
+
 def test_without_a_face_the_sound_alone_is_separated(tmp_path):
     path = sound_alone(tmp_path / "talk.wav")
     grey = [np.full((64, 64, 3), 99, np.uint8)] * 20
     video = tmp_path / "grey.mp4"
     write_video(video, read_noise(path), RATE, grey)
     for source, length in ((path, RATE), (video, None)):
-        with pytest.raises(VideoError, match="--speakers"):
+        with pytest.raises(VideoError, match="--speakers") as told:
             separate_video(SharedMixture(), source, audio_model=FixedShares())
+        seen = "in 20 frames of 64 x 64; add" in str(told.value)
+        assert seen == (source == video)
         result = separate_video(
             SharedMixture(), source, audio_model=FixedShares(), speakers=2
         )
