@@ -2,12 +2,13 @@
 
 Stored outputs of the reference (eval mode, weights and inputs drawn by a rule)
 are met within 1e-5 through our key map, intermediate tensors and the gradient
-of the loss too.
+of the loss too; and so by the plain forms that our speed is measured against.
 """
 
 import functools
 import importlib.util
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from avsep_sb.lobes.bin import ABLATIONS, BIN
 from avsep_sb.lobes.frame_autoencoder import FrameAutoencoder
 from avsep_sb.losses import fixed_order
 
+ROOT = Path(__file__).resolve().parents[2]
 TOLERANCE = 5e-6
 CLASS = "ProgressiveBranch"
 BIN_CASES = [
@@ -158,6 +160,38 @@ def test_avlit_equals_the_reference(fixtures, case):
             visual = original_embedding(fixtures, row, inside)
         else:
             visual = fixtures.input(row["video_name"], 1.0)
+        compare(fixtures, case, net(mix, visual))
+
+
+@pytest.mark.parametrize("case", ["lrs3wham_b2_f256_B", "T31900_b3_B"])
+def test_plain_bin_equals_the_reference(fixtures, case, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    plain = importlib.import_module("plain.bin")
+    row = fixtures.cases[case]
+    net = build_bin(
+        fixtures, row["keys"], row["rule"], num_iterations=row["nb"]
+    )
+    mix = fixtures.input(row["mixture_name"], 0.1).squeeze(1)
+    visual = fixtures.input(row["video_name"], 1.0)
+    with torch.inference_mode():
+        compare(fixtures, case, plain.PlainBIN(net)(mix, visual))
+
+
+def test_plain_avlit_equals_the_reference(fixtures, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    plain = importlib.import_module("plain.avlit")
+    case = "binrepo_avlit8_late_B"
+    row = fixtures.cases[case]
+    official = fixtures.weights(row["keys"], row["rule"])
+    net = AVLiT(
+        fusion_positions=(7,),
+        residual=False,
+        **infer_model_args(official, "avlit"),
+    )
+    net = plain.PlainAVLiT(filled(net, official))
+    mix = fixtures.input(row["mixture_name"], 0.1).squeeze(1)
+    visual = fixtures.input(row["video_name"], 1.0)
+    with torch.inference_mode():
         compare(fixtures, case, net(mix, visual))
 
 
