@@ -13,6 +13,7 @@ Authors
 import torch
 from torch import nn
 
+from avsep_sb.lobes import iianet_engine
 from avsep_sb.lobes.cross_face import CrossFace
 from avsep_sb.lobes.iianet_blocks import BottomUp, RecurrentGate
 from avsep_sb.lobes.iianet_fusion import AttentionFusion
@@ -113,6 +114,9 @@ class IIANet(nn.Module):
     >>> net(torch.rand(2, 1001), torch.rand(2, 3, 2, 12)).shape
     torch.Size([2, 1001, 3])
     """
+
+    # Whether inference may take the fast path, see iianet_engine.fits.
+    fast = True
 
     def __init__(
         self,
@@ -306,6 +310,8 @@ class IIANet(nn.Module):
         torch.Tensor
             [N, out_channels, L]
         """
+        if self.fast and iianet_engine.fits(self, audio):
+            return iianet_engine.separate(self, audio, video, faces)
         first_audio, first_video = audio, video
         solo = self.cross_face is not None and self.cross_face.draw_solo()
         for cycle in range(self.num_cycles):

@@ -1,0 +1,332 @@
+"""One audio cycle of IIANet without gradients: few passes, on all cores.
+
+The layers and weights are those of :class:`avsep_sb.lobes.iianet.IIANet`;
+only the order of the work differs. Features lie time first, norms are folded
+into the pass that reads next (:mod:`avsep_sb.lobes.iianet_kernels`), gates
+stay at the rate of what gates, and blocks of frames pass from one layer to
+the next while they are in a core's cache.
+
+Authors
+ * avsep_sb contributors
+"""
+
+import torch
+import torch.nn.functional as F
+
+from avsep_sb.lobes.iianet_blocks import SimpleIntraAttention
+from avsep_sb.lobes.iianet_kernels import compiled
+from avsep_sb.lobes.iianet_rows import (
+    Frames,
+    Norm,
+    dense,
+    dense_weight,
+    in_blocks,
+    taps_of,
+)
+from avsep_sb.lobes.workers import workers
+
+
+class Attend:
+    """Weights of one intra-attention, laid out for the loops.
+
+    Arguments
+    ---------
+    phi : avsep_sb.lobes.iianet_blocks.IntraAttention
+        The layer.
+    """
+
+    def __init__(self, phi):
+        single = phi.kernel_size == 1
+
+        def norm(branch):
+            return Norm(branch.norm, branch.conv.weight if single else None)
+
+        self.local, self.gate = norm(phi.local), norm(phi.gate)
+        self.value = norm(phi.value)
+        if not single:
+            self.fine_taps = taps_of(phi.local.conv)
+            self.coarse_taps = taps_of(phi.gate.conv, phi.value.conv)
+
+
+class AudioCycle:
+    """The bottom-up pass, the FFN and the way back, over one item at a time.
+
+    Arguments
+    ---------
+    net : avsep_sb.lobes.iianet.IIANet
+        The model.
+    length : int
+        Frames at the finest scale.
+    """
+
+    def __init__(self, net, length):
+        self.do, self.team, self.frames = compiled(), workers(), Frames()
+        up, down, top = net.audio_bottom_up, net.audio_top_down, net.top.audio
+        self.channels = channels = up.project.conv.out_channels
+
+        self.expand = dense_weight(up.project.conv)
+        self.expand_norm = Norm(up.project.norm)
+        slope = up.project.act.weight.detach().numpy()
+        self.slope, self.linear = slope[0], slope.dtype.type(1)
+        self.levels = [
+            (
+                taps_of(layer.conv)[0],
+                layer.conv.bias.detach().numpy(),
+                Norm(layer.norm),
+            )
+            for layer in up.scales
+        ]
+        self.first = dense_weight(top.first.conv)
+        self.first_norm = Norm(top.first.norm)
+        ffn = top.second
+        self.widen = dense_weight(ffn.widen.conv)
+        self.widen_norm = Norm(ffn.widen.norm)
+        self.ffn_taps = taps_of(ffn.filter)[0]
+        self.ffn_bias = ffn.filter.bias.detach().numpy()
+        self.narrow = dense_weight(ffn.narrow.conv)
+        self.narrow_norm = Norm(ffn.narrow.norm)
+        self.from_top = [
+            None if isinstance(phi, SimpleIntraAttention) else Attend(phi)
+            for phi in down.from_top
+        ]
+        self.between = [Attend(phi) for phi in down.between]
+        self.join = dense_weight(down.project)
+
+        self.lengths = lengths = [length]
+        for _ in self.between:
+            lengths.append(-(-lengths[-1] // 2))
+        # One feature of full length at a time has to be kept beside the
+        # scales; what a step leaves behind is written over by the next.
+        self.wide = torch.empty(length, channels)
+        self.scales = [torch.empty(size, channels) for size in lengths]
+        self.coarse = [torch.empty(2, size, channels) for size in lengths[1:]]
+        self.no_lips = torch.empty(0, channels).numpy()
+
+    def ring(self, taps):
+        """Scratch for the rows that a convolution sees at once."""
+        return torch.empty(taps.shape[-2:]).numpy()
+
+    def bottom_up(self, stream):
+        """Make the scales of a stream.
+
+        Arguments
+        ---------
+        stream : torch.Tensor
+            [T, out_channels]
+
+        Returns
+        -------
+        torch.Tensor
+            [T_D, C], the sum of the scales after pooling.
+        """
+        do, channels = self.do, self.channels
+        source = self.wide.numpy()
+
+        def expand(start, stop, sums):
+            block = dense(stream[start:stop], *self.expand).numpy()
+            do.add_sums(block, source, start, sums)
+
+        length = self.lengths[0]
+        sums = in_blocks(self.team, length, expand, 2, channels)
+        pre = self.expand_norm.fold(do, sums, length)
+        slope = self.slope
+        self.sums, self.pres = [], []
+        for level, (taps, bias, norm) in enumerate(self.levels):
+            out = self.scales[level].numpy()
+            stride = 1 if level == 0 else 2
+            layer = (source, pre, slope, taps, bias, stride, out)
+
+            def make(start, stop, sums, layer=layer, taps=taps):
+                do.filter_rows(*layer, start, stop, self.ring(taps), sums)
+
+            sums = in_blocks(self.team, len(out), make, 2, channels)
+            pre = norm.fold(do, sums, len(out))
+            self.sums.append(sums)
+            self.pres.append(pre)
+            source, slope = out, self.linear
+        return self.pool()
+
+    def pool(self):
+        """Sum of the scales at the coarsest rate, [T_D, C]."""
+        pooled = torch.zeros(self.lengths[-1], self.channels)
+        out = pooled.numpy()
+
+        def make(start, stop):
+            for scale, pre in zip(self.scales, self.pres, strict=True):
+                self.do.pool_rows(scale.numpy(), pre, out, start, stop)
+
+        in_blocks(self.team, len(out), make, block=64)
+        return pooled
+
+    def feed_forward(self, x):
+        """The residual FFN at the top.
+
+        Arguments
+        ---------
+        x : torch.Tensor
+            [T_D, C]
+
+        Returns
+        -------
+        torch.Tensor
+            [T_D, C]
+        """
+        do, team, channels = self.do, self.team, self.channels
+        length = len(x)
+        padded = F.pad(x, (0, 0, 1, 1))
+        y, z = torch.empty_like(x), torch.empty_like(x)
+        wide = torch.empty(length, 2 * channels)
+        filtered = torch.empty_like(wide)
+        arrays = [one.numpy() for one in (y, z, wide, filtered)]
+
+        def first(start, stop, sums):
+            block = dense(padded[start : stop + 2], *self.first).numpy()
+            do.add_sums(block, arrays[0], start, sums)
+
+        sums = in_blocks(team, length, first, 2, channels)
+        scale, shift = self.first_norm.map(do, sums, length)
+
+        def widen(start, stop, sums):
+            rows = y[start:stop].mul_(scale).add_(shift).add_(x[start:stop])
+            do.add_sums(
+                dense(rows, *self.widen).numpy(), arrays[2], start, sums
+            )
+
+        sums = in_blocks(team, length, widen, 2, 2 * channels)
+        pre = self.widen_norm.fold(do, sums, length)
+        layer = (arrays[2], pre, self.linear, self.ffn_taps, self.ffn_bias, 1)
+
+        def narrow(start, stop, sums):
+            ring = self.ring(self.ffn_taps)
+            unused = torch.empty(2, 2 * channels).numpy()
+            do.filter_rows(*layer, arrays[3], start, stop, ring, unused)
+            block = dense(filtered[start:stop].relu_(), *self.narrow)
+            do.add_sums(block.numpy(), arrays[1], start, sums)
+
+        sums = in_blocks(team, length, narrow, 2, channels)
+        scale, shift = self.narrow_norm.map(do, sums, length)
+        return y.add_(z.mul_(scale).add_(shift))
+
+    def spread(self, top, lips=None):
+        """Prepare the intra-attention of the top feature to every scale.
+
+        Nothing of full length is made: the way back applies what is
+        returned while it reads the scales.
+
+        Arguments
+        ---------
+        top : torch.Tensor
+            [T_D, C]
+        lips : list of torch.Tensor, optional
+            Of [Tv_i, C], by which the lips gate each scale.
+
+        Returns
+        -------
+        list of tuple
+            For each scale the arguments of ``attend_filter_rows`` from
+            ``x`` to ``lip_frames``.
+        """
+        steps = [None] * len(self.lengths)
+        array = top.numpy()
+
+        def prepare(level):
+            phi, length = self.from_top[level], self.lengths[level]
+            frames = self.frames.between(len(top), length)
+            if phi is None:
+                pre = self.pres[level]
+                gate, value = torch.sigmoid(top), torch.zeros_like(top)
+            else:
+                pre = phi.local.fold(
+                    self.do, self.sums[level], length, self.pres[level]
+                )
+                # The norms see the top feature at the rate of this scale.
+                counts = torch.bincount(
+                    torch.from_numpy(frames), minlength=len(top)
+                )
+                sums = torch.zeros(2, self.channels, dtype=torch.float64)
+                self.do.weigh_sums(array, counts.numpy(), sums.numpy())
+                scale, shift = phi.gate.map(self.do, sums, length)
+                gate = torch.addcmul(shift, top, scale).sigmoid_()
+                scale, shift = phi.value.map(self.do, sums, length)
+                value = torch.addcmul(shift, top, scale)
+            guide, guide_frames = self.no_lips, frames
+            if lips is not None:
+                guide = lips[level].numpy()
+                guide_frames = self.frames.between(len(guide), length)
+            steps[level] = (
+                *(self.scales[level].numpy(), pre, gate.numpy()),
+                *(value.numpy(), frames, guide, guide_frames),
+            )
+
+        self.team.share(prepare, len(steps))
+        return steps
+
+    def merge(self, steps, stream):
+        """Join the scales from the coarsest to the finest.
+
+        Arguments
+        ---------
+        steps : list of tuple
+            Of :meth:`spread`.
+        stream : torch.Tensor
+            [T, out_channels], added to the result.
+
+        Returns
+        -------
+        torch.Tensor
+            [T, out_channels]
+        """
+        do, channels = self.do, self.channels
+
+        def attend_filter(step, taps, out):
+            def make(start, stop, sums):
+                do.attend_filter_rows(
+                    *step, taps, out, start, stop, self.ring(taps), sums
+                )
+
+            return in_blocks(
+                self.team, out.shape[1], make, len(taps), 2, channels
+            )
+
+        step = steps[-1]
+        for level in range(len(steps) - 2, -1, -1):
+            phi, length = self.between[level], self.lengths[level]
+            coarse = self.coarse[level]
+            sums = attend_filter(step, phi.coarse_taps, coarse.numpy())
+            count = coarse.shape[1]
+            scale, shift = phi.gate.map(do, sums[0], count)
+            self.rows_map(coarse[0], scale, shift, torch.sigmoid_)
+            scale, shift = phi.value.map(do, sums[1], count)
+            self.rows_map(coarse[1], scale, shift)
+            # The scale itself is needed for the last time here, but other
+            # blocks still read it: its filtered form lies elsewhere.
+            fine = self.wide[:length].unsqueeze(0)
+            sums = attend_filter(steps[level], phi.fine_taps, fine.numpy())
+            pre = phi.local.fold(do, sums[0], length)
+            frames = self.frames.between(count, length)
+            gate, value = coarse.numpy()
+            step = (fine[0].numpy(), pre, gate, value, frames)
+            step = (*step, self.no_lips, frames)
+        joined = torch.empty_like(stream)
+
+        def join(start, stop):
+            block = torch.empty(stop - start, channels)
+            do.attend_rows(*step[:5], block.numpy(), start, stop)
+            torch.add(
+                dense(block, *self.join),
+                stream[start:stop],
+                out=joined[start:stop],
+            )
+
+        in_blocks(self.team, len(stream), join)
+        return joined
+
+    def rows_map(self, rows, scale, shift, then=None):
+        """Normalise rows in place, and apply a function if given."""
+
+        def make(start, stop):
+            block = rows[start:stop].mul_(scale).add_(shift)
+            if then is not None:
+                then(block)
+
+        in_blocks(self.team, len(rows), make)

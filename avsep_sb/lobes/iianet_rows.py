@@ -1,0 +1,215 @@
+"""Features of IIANet as rows, time first, and layers over them in blocks.
+
+Authors
+ * avsep_sb contributors
+"""
+
+import torch
+
+from avsep_sb.lobes.resize import nearest_frames
+
+# Rows of a block: few enough for a core's cache.
+BLOCK = 512
+
+
+def dense(rows, weight, bias=None):
+    """Convolution over all channels, without padding.
+
+    Arguments
+    ---------
+    rows : torch.Tensor
+        [n + K - 1, C]
+    weight : torch.Tensor
+        [C', C, 1, K], see :func:`dense_weight`.
+    bias : torch.Tensor, optional
+        [C']
+
+    Returns
+    -------
+    torch.Tensor
+        [n, C']
+
+    Example
+    -------
+    >>> dense(torch.ones(5, 2), torch.ones(4, 2, 1, 3)).tolist()[0]
+    [6.0, 6.0, 6.0, 6.0]
+    """
+    x = rows[None, None].permute(0, 3, 1, 2)
+    if torch.backends.mkldnn.is_available():
+        # torch itself gives kernels of one frame to a matrix product, which
+        # takes twice as long on some processors.
+        ones = [1, 1]
+        y = torch.mkldnn_convolution(x, weight, bias, [0, 0], ones, ones, 1)
+    else:
+        y = torch.conv2d(x, weight, bias)
+    return y.permute(0, 2, 3, 1)[0, 0].contiguous()
+
+
+def dense_weight(layer):
+    """Lay out the weights of a convolution for :func:`dense`.
+
+    Arguments
+    ---------
+    layer : torch.nn.Conv1d
+        The convolution.
+
+    Returns
+    -------
+    tuple
+        Weight [C', C, 1, K], and bias [C'] or None.
+    """
+    weight = layer.weight.detach().unsqueeze(2)
+    weight = weight.contiguous(memory_format=torch.channels_last)
+    return weight, None if layer.bias is None else layer.bias.detach()
+
+
+class Norm:
+    """A global layer norm, to be folded into the map of each channel.
+
+    Arguments
+    ---------
+    norm : avsep_sb.lobes.norms.GlobalLayerNorm
+        The layer.
+    gain : torch.Tensor, optional
+        [C], a depthwise convolution of one tap before it.
+    """
+
+    def __init__(self, norm, gain=None):
+        self.weight = norm.weight.detach().numpy()
+        self.bias = norm.bias.detach().numpy()
+        self.eps = norm.eps
+        if gain is None:
+            gain = torch.ones_like(norm.weight)
+        self.gain = gain.detach().flatten().numpy()
+        # The map that changes nothing.
+        self.identity = torch.ones(2, len(self.weight))
+        self.identity[1] = 0.0
+        self.identity = self.identity.numpy()
+
+    def fold(self, kernels, sums, count, pre=None):
+        """The map that the norm comes down to.
+
+        Arguments
+        ---------
+        kernels : types.SimpleNamespace
+            Of :func:`avsep_sb.lobes.iianet_kernels.compiled`.
+        sums : torch.Tensor
+            [2, C], float64: sums and sums of squares.
+        count : int
+            Frames summed.
+        pre : array, optional
+            [2, C], the map through which the summed signal is to be read.
+
+        Returns
+        -------
+        array
+            [2, C]
+        """
+        out = torch.empty(2, len(self.weight)).numpy()
+        kernels.fold_norm(
+            sums.numpy(),
+            count,
+            self.identity if pre is None else pre,
+            self.gain,
+            self.weight,
+            self.bias,
+            self.eps,
+            out,
+        )
+        return out
+
+    def map(self, kernels, sums, count, pre=None):
+        """As :meth:`fold`, as two tensors [C]: gain and constant."""
+        return torch.from_numpy(self.fold(kernels, sums, count, pre)).unbind()
+
+
+class Frames:
+    """Which coarse frame goes with each fine one, for all pairs of lengths.
+
+    Example
+    -------
+    >>> Frames().between(2, 5).tolist()
+    [0, 0, 0, 1, 1]
+    """
+
+    def __init__(self):
+        self.known = {}
+
+    def between(self, length, new_length):
+        """As :func:`avsep_sb.lobes.resize.nearest_frames`.
+
+        Arguments
+        ---------
+        length, new_length : int
+            Frames before and after.
+
+        Returns
+        -------
+        array
+            [new_length]
+        """
+        key = (length, new_length)
+        if key not in self.known:
+            self.known[key] = nearest_frames(*key).numpy()
+        return self.known[key]
+
+
+def taps_of(*layers):
+    """Taps of depthwise convolutions, frame by frame.
+
+    Arguments
+    ---------
+    layers : avsep_sb.lobes.iianet_blocks.DepthwiseConv1d
+        n layers of one size.
+
+    Returns
+    -------
+    array
+        [n, K, C]
+    """
+    weights = [layer.weight.detach()[:, 0].t() for layer in layers]
+    return torch.stack(weights).contiguous().numpy()
+
+
+def in_blocks(team, length, make, *sums, block=BLOCK):
+    """Make the rows of a feature in blocks, by all threads.
+
+    Arguments
+    ---------
+    team : avsep_sb.lobes.workers.Workers
+        The threads.
+    length : int
+        Rows.
+    make : callable
+        Takes start and stop and, if sums are wanted, an array of zeros for
+        the sums of what it makes.
+    sums : int
+        Shape of that array; none if left out.
+    block : int
+        Rows of a block at most.
+
+    Returns
+    -------
+    torch.Tensor or None
+        The sums of all blocks, float64.
+
+    Example
+    -------
+    >>> from avsep_sb.lobes.workers import Workers
+    >>> def make(start, stop, sums):
+    ...     sums += stop - start
+    >>> in_blocks(Workers(1), 1000, make, 1).tolist()
+    [1000.0]
+    """
+    count = -(-length // min(block, -(-length // team.count)))
+    size = -(-length // count)
+    spans = [
+        (start, min(start + size, length)) for start in range(0, length, size)
+    ]
+    if not sums:
+        team.share(lambda i: make(*spans[i]), len(spans))
+        return None
+    found = torch.zeros(len(spans), *sums)
+    arrays = found.numpy()
+    team.share(lambda i: make(*spans[i], arrays[i]), len(spans))
+    return found.double().sum(0)
