@@ -57,6 +57,31 @@ EncoderASR.from_hparams("<this folder>").transcribe_file("a.wav")
 """
 
 
+def without_folder(model, path):
+    """Hides where a file lay in a SentencePiece model, which quotes its paths.
+
+    Arguments
+    ---------
+    model : bytes
+        The model.
+    path : str
+        A path with folders, as given when it was trained.
+
+    Returns
+    -------
+    bytes
+        As long as before: the length of a string stands beside it.
+
+    Example
+    -------
+    >>> without_folder(b"..data/me/words.txt..", "data/me/words.txt")
+    b'..________words.txt..'
+    """
+    folder = path[: len(path) - len(Path(path).name)].encode()
+    hidden = path.encode().replace(folder, b"_" * len(folder), 1)
+    return model.replace(path.encode(), hidden)
+
+
 def export_recogniser(output_folder, hparams, tokenizer, dest=None, card=None):
     """Writes the folder, whole or not at all; one that is there is replaced.
 
@@ -99,6 +124,8 @@ def export_recogniser(output_folder, hparams, tokenizer, dest=None, card=None):
         dataset=run.get("dataset", "a corpus"),
     )
     model = Path(f"{tokenizer.prefix_model_file}.model").read_bytes()
+    for path in (tokenizer.text_file, tokenizer.prefix_model_file):
+        model = without_folder(model, str(path))
     return write_folder(
         Path(dest or Path(output_folder) / "pretrained"),
         {"encoder": encoder},

@@ -37,6 +37,9 @@ def test_recipe_runs(row, tmp_path):
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert failed_checks(row, tmp_path / "output") == []
     assert not list(Path(corpus).rglob("failures.csv"))
+    # What users hand on does not say where it was made.
+    for path in (tmp_path / "output").rglob("pretrained/*"):
+        assert str(tmp_path).encode() not in path.read_bytes(), path
     made = set((ROOT / "recipes").rglob("*.*")) - before
     assert not [path for path in made if path.suffix != ".pyc"]
 
