@@ -16,7 +16,7 @@ from torch import nn
 from avsep_sb.lobes.afrcnn import AFRCNN
 from avsep_sb.lobes.bin import adapter
 from avsep_sb.lobes.bin_base import MaskingSeparator
-from avsep_sb.lobes.resize import resize
+from avsep_sb.lobes.channels_last import channels_last, resize_frames
 
 
 class IterativeBranch(nn.Module):
@@ -79,12 +79,12 @@ class IterativeBranch(nn.Module):
         torch.Tensor
             [N, in_channels, T]
         """
-        x = first
+        x = first = channels_last(first)
         for position in range(self.num_blocks):
             if position > 0:
                 x = self.adapt_features(x + first)
             if position in self.fusion_positions:
-                x = self.adapt_fusion(x + resize(other, x.shape[-1]))
+                x = self.adapt_fusion(x + resize_frames(other, x.shape[-1]))
             x = self.block(x)
         return x
 

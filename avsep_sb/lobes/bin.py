@@ -20,6 +20,11 @@ from torch import nn
 
 from avsep_sb.lobes.afrcnn import AFRCNN
 from avsep_sb.lobes.bin_base import MaskingSeparator
+from avsep_sb.lobes.channels_last import (
+    FramePReLU,
+    channels_last,
+    join_channels,
+)
 from avsep_sb.lobes.iianet_blocks import DepthwiseConv1d
 from avsep_sb.lobes.resize import resize
 
@@ -63,7 +68,7 @@ def adapter(channels):
     >>> sum(weight.numel() for weight in adapter(4).parameters())
     9
     """
-    return nn.Sequential(DepthwiseConv1d(channels, 1), nn.PReLU())
+    return nn.Sequential(DepthwiseConv1d(channels, 1), FramePReLU())
 
 
 class Branch(nn.Module):
@@ -116,7 +121,7 @@ class Branch(nn.Module):
         """
         x = self.adapt_features(features)
         if tokens is not None:
-            x = self.adapt_fusion(torch.cat([x, tokens], 1))
+            x = self.adapt_fusion(join_channels(x, tokens))
         features, tokens = self.block(x).split(self.split, 1)
         return features, tokens
 
@@ -239,9 +244,10 @@ class BIN(MaskingSeparator):
         torch.Tensor
             [N, bottleneck_channels, L], or twice the channels for "early".
         """
-        video = resize(video, audio.shape[-1])
+        audio = channels_last(audio)
+        video = channels_last(resize(video, audio.shape[-1]))
         if self.token_policy == "early":
-            early = torch.cat([audio, video], 1)
+            early = join_channels(audio, video)
             found = 0.0
             for _ in range(self.num_iterations):
                 found, _ = self.fusion_branch(early + found)
@@ -300,7 +306,7 @@ class BIN(MaskingSeparator):
         """
         if token is None:
             return None
-        token = resize(token.unsqueeze(0), stream.shape[-1])
+        token = channels_last(resize(token[None], stream.shape[-1]))
         return token.expand(stream.shape[0], -1, -1)
 
     def reach_frames(self):

@@ -10,12 +10,20 @@ Authors
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils import skip_init
 
 from avsep_sb.lobes.bin_faces import check_faces, place_faces
+from avsep_sb.lobes.channels_last import (
+    FrameConv1d,
+    FrameNorm,
+    FramePReLU,
+    keep_freed_memory,
+)
 from avsep_sb.lobes.iianet_wave import WaveCodec
-from avsep_sb.lobes.norms import GlobalLayerNorm
 from avsep_sb.lobes.spectral_codec import SpectralCodec
+from avsep_sb.lobes.window_layers import OverlapAdd, WindowConv1d
 
 
 class TailPaddedCodec(WaveCodec):
@@ -48,6 +56,15 @@ class TailPaddedCodec(WaveCodec):
     ):
         super().__init__(kernel_size, stride, num_filters)
         self.multiple = multiple
+        # The same weights in layers of another form; nothing is drawn.
+        size = (kernel_size, stride, kernel_size // 2)
+        for name, kind, channels in (
+            ("encoder", WindowConv1d, (1, num_filters)),
+            ("decoder", OverlapAdd, (num_filters, 1)),
+        ):
+            layer = skip_init(kind, *channels, *size, bias=False)
+            layer.weight = getattr(self, name).weight
+            setattr(self, name, layer)
         if not xavier:
             self.encoder.reset_parameters()
             self.decoder.reset_parameters()
@@ -149,13 +166,13 @@ class MaskingSeparator(nn.Module):
         self.vpre_channels = embedding_dim
         self.num_sources = num_sources
         num_features = self.codec.num_features
-        self.encoder_norm = GlobalLayerNorm(num_features)
-        self.audio_bottleneck = nn.Conv1d(num_features, bottleneck_channels, 1)
-        self.video_bottleneck = nn.Conv1d(
-            num_sources * embedding_dim, bottleneck_channels, 1
+        self.encoder_norm = FrameNorm(num_features)
+        self.audio_bottleneck = FrameConv1d(num_features, bottleneck_channels)
+        self.video_bottleneck = FrameConv1d(
+            num_sources * embedding_dim, bottleneck_channels
         )
-        self.mask_act = nn.PReLU()
-        self.mask_conv = nn.Conv1d(mask_channels, num_sources * num_features, 1)
+        self.mask_act = FramePReLU()
+        self.mask_conv = FrameConv1d(mask_channels, num_sources * num_features)
 
     def forward(self, mix, visual=None, visual_mask=None):
         """Separate a batch of mixtures.
@@ -185,6 +202,8 @@ class MaskingSeparator(nn.Module):
             )
         num_batch, num_samples = mix.shape
         visual = check_faces(visual, visual_mask, num_batch, self.vpre_channels)
+        if not torch.is_grad_enabled():
+            keep_freed_memory()
         num_faces = visual.shape[1]
         slots = place_faces(visual, self.num_sources)
         num_passes = slots.shape[0] // num_batch
@@ -197,7 +216,8 @@ class MaskingSeparator(nn.Module):
         # The mixture is encoded once; from here on one item is one pass.
         audio = audio.repeat_interleave(num_passes, 0)
         joint = self.separate(audio, self.video_bottleneck(slots))
-        mask = torch.relu(self.mask_conv(self.mask_act(joint)))
+        mask = self.mask_conv(self.mask_act(joint))
+        mask = F.relu(mask, inplace=not torch.is_grad_enabled())
         mask = mask.unflatten(1, (self.num_sources, -1))
         if num_passes > 1:
             # Each pass gives the voice of the face in its first slot.

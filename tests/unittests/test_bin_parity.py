@@ -27,7 +27,7 @@ from avsep_sb.lobes.frame_autoencoder import FrameAutoencoder
 from avsep_sb.losses import fixed_order
 
 ROOT = Path(__file__).resolve().parents[2]
-TOLERANCE = 5e-6
+TOLERANCE = 1e-5
 CLASS = "ProgressiveBranch"
 BIN_CASES = [
     *[f"lrs3wham_b{n}_f256_B" for n in (1, 2, 12, 20)],
