@@ -18,12 +18,15 @@ from avsep_sb.lobes.iianet_kernels import compiled
 from avsep_sb.lobes.iianet_rows import (
     Frames,
     Norm,
+    blocks_of,
     dense,
     dense_weight,
     in_blocks,
     taps_of,
 )
-from avsep_sb.lobes.workers import workers
+
+# Rows that a loop works on at a time, within a core's cache.
+WINDOW = 128
 
 
 class Attend:
@@ -57,17 +60,20 @@ class AudioCycle:
         The model.
     length : int
         Frames at the finest scale.
+    team : avsep_sb.lobes.workers.Workers
+        Threads that share the work on an item.
     """
 
-    def __init__(self, net, length):
-        self.do, self.team, self.frames = compiled(), workers(), Frames()
+    def __init__(self, net, length, team):
+        self.do, self.team, self.frames = compiled(), team, Frames()
         up, down, top = net.audio_bottom_up, net.audio_top_down, net.top.audio
         self.channels = channels = up.project.conv.out_channels
 
         self.expand = dense_weight(up.project.conv)
         self.expand_norm = Norm(up.project.norm)
-        slope = up.project.act.weight.detach().numpy()
-        self.slope, self.linear = slope[0], slope.dtype.type(1)
+        slope = up.project.act.weight.detach()
+        self.curve = torch.cat([1 + slope, 1 - slope]).div(2).numpy()
+        self.straight = torch.tensor([1.0, 0.0]).numpy()
         self.levels = [
             (
                 taps_of(layer.conv)[0],
@@ -102,9 +108,9 @@ class AudioCycle:
         self.coarse = [torch.empty(2, size, channels) for size in lengths[1:]]
         self.no_lips = torch.empty(0, channels).numpy()
 
-    def ring(self, taps):
-        """Scratch for the rows that a convolution sees at once."""
-        return torch.empty(taps.shape[-2:]).numpy()
+    def scratch(self, rows, channels=None):
+        """Memory of a block."""
+        return torch.empty(rows, channels or self.channels).numpy()
 
     def bottom_up(self, stream):
         """Make the scales of a stream.
@@ -129,21 +135,22 @@ class AudioCycle:
         length = self.lengths[0]
         sums = in_blocks(self.team, length, expand, 2, channels)
         pre = self.expand_norm.fold(do, sums, length)
-        slope = self.slope
+        curve = self.curve
         self.sums, self.pres = [], []
         for level, (taps, bias, norm) in enumerate(self.levels):
             out = self.scales[level].numpy()
             stride = 1 if level == 0 else 2
-            layer = (source, pre, slope, taps, bias, stride, out)
+            layer = (source, pre, curve, taps, bias, stride, out)
 
-            def make(start, stop, sums, layer=layer, taps=taps):
-                do.filter_rows(*layer, start, stop, self.ring(taps), sums)
+            def make(start, stop, sums, layer=layer):
+                rows = self.scratch(WINDOW)
+                do.filter_rows(*layer, start, stop, rows, sums)
 
             sums = in_blocks(self.team, len(out), make, 2, channels)
             pre = norm.fold(do, sums, len(out))
             self.sums.append(sums)
             self.pres.append(pre)
-            source, slope = out, self.linear
+            source, curve = out, self.straight
         return self.pool()
 
     def pool(self):
@@ -194,12 +201,12 @@ class AudioCycle:
 
         sums = in_blocks(team, length, widen, 2, 2 * channels)
         pre = self.widen_norm.fold(do, sums, length)
-        layer = (arrays[2], pre, self.linear, self.ffn_taps, self.ffn_bias, 1)
+        layer = (arrays[2], pre, self.straight, self.ffn_taps, self.ffn_bias, 1)
 
         def narrow(start, stop, sums):
-            ring = self.ring(self.ffn_taps)
-            unused = torch.empty(2, 2 * channels).numpy()
-            do.filter_rows(*layer, arrays[3], start, stop, ring, unused)
+            rows = self.scratch(WINDOW, 2 * channels)
+            unused = self.scratch(2, 2 * channels)
+            do.filter_rows(*layer, arrays[3], start, stop, rows, unused)
             block = dense(filtered[start:stop].relu_(), *self.narrow)
             do.add_sums(block.numpy(), arrays[1], start, sums)
 
@@ -261,6 +268,51 @@ class AudioCycle:
         self.team.share(prepare, len(steps))
         return steps
 
+    def sum_locals(self, steps):
+        """Norms of the filtered scales, for the way back.
+
+        A norm needs the sums of all frames before the first frame can go
+        on. To filter twice costs less than to write and read what is
+        filtered, and no scale waits for another.
+
+        Arguments
+        ---------
+        steps : list of tuple
+            Of :meth:`spread`.
+
+        Returns
+        -------
+        list of array
+            [2, C] for each scale but the coarsest.
+        """
+        tasks = [
+            (level, *span)
+            for level in range(len(self.between))
+            for span in blocks_of(self.lengths[level], self.team.count)
+        ]
+        found = torch.zeros(len(tasks), 2, self.channels)
+        arrays = found.numpy()
+
+        def make(number):
+            level, start, stop = tasks[number]
+            taps = self.between[level].fine_taps[0]
+            for begin in range(start, stop, WINDOW):
+                end = min(begin + WINDOW, stop)
+                rows = self.scratch(end - begin + 4)
+                self.do.attend_rows(*steps[level], rows, begin - 2, end + 2)
+                self.do.sum_filtered(rows, taps, arrays[number])
+
+        self.team.share(make, len(tasks))
+        sums = torch.zeros(len(self.between), 2, self.channels).double()
+        levels = torch.tensor([task[0] for task in tasks])
+        sums.index_add_(0, levels, found.double())
+        return [
+            phi.local.fold(self.do, own, length)
+            for phi, own, length in zip(
+                self.between, sums, self.lengths[:-1], strict=True
+            )
+        ]
+
     def merge(self, steps, stream):
         """Join the scales from the coarsest to the finest.
 
@@ -276,57 +328,58 @@ class AudioCycle:
         torch.Tensor
             [T, out_channels]
         """
-        do, channels = self.do, self.channels
+        do, pres = self.do, self.sum_locals(steps)
+        maps = None
 
-        def attend_filter(step, taps, out):
-            def make(start, stop, sums):
-                do.attend_filter_rows(
-                    *step, taps, out, start, stop, self.ring(taps), sums
+        def rows_of(level, start, stop):
+            """What comes down at one level, [stop - start, C]."""
+            out = self.scratch(stop - start)
+            if level == len(self.between):
+                do.attend_rows(*steps[level], out, start, stop)
+                return out
+            phi, coarse = self.between[level], self.coarse[level]
+            frames = self.frames.between(coarse.shape[1], self.lengths[level])
+            first = int(frames[max(start, 0)])
+            last = int(frames[min(stop, len(frames)) - 1]) + 1
+            gate = torch.addcmul(
+                maps[0][1], coarse[0, first:last], maps[0][0]
+            ).sigmoid_()
+            value = torch.addcmul(maps[1][1], coarse[1, first:last], maps[1][0])
+            there = (gate.numpy(), value.numpy(), frames, first)
+            taps = phi.fine_taps[0]
+            for begin in range(start, stop, WINDOW):
+                end = min(begin + WINDOW, stop)
+                rows = self.scratch(end - begin + 4)
+                do.attend_rows(*steps[level], rows, begin - 2, end + 2)
+                do.filter_attend_rows(
+                    *(rows, taps, pres[level], *there),
+                    *(out[begin - start : end - start], begin),
                 )
+            return out
 
-            return in_blocks(
-                self.team, out.shape[1], make, len(taps), 2, channels
+        for level in range(len(self.between), 0, -1):
+            phi = self.between[level - 1]
+            coarse = self.coarse[level - 1].numpy()
+
+            def make(start, stop, sums, level=level, phi=phi, coarse=coarse):
+                rows = rows_of(level, start - 2, stop + 2)
+                do.filter_twice(rows, phi.coarse_taps, coarse, start, sums)
+
+            length = self.lengths[level]
+            sums = in_blocks(self.team, length, make, 2, 2, self.channels)
+            maps = (
+                phi.gate.map(do, sums[0], length),
+                phi.value.map(do, sums[1], length),
             )
-
-        step = steps[-1]
-        for level in range(len(steps) - 2, -1, -1):
-            phi, length = self.between[level], self.lengths[level]
-            coarse = self.coarse[level]
-            sums = attend_filter(step, phi.coarse_taps, coarse.numpy())
-            count = coarse.shape[1]
-            scale, shift = phi.gate.map(do, sums[0], count)
-            self.rows_map(coarse[0], scale, shift, torch.sigmoid_)
-            scale, shift = phi.value.map(do, sums[1], count)
-            self.rows_map(coarse[1], scale, shift)
-            # The scale itself is needed for the last time here, but other
-            # blocks still read it: its filtered form lies elsewhere.
-            fine = self.wide[:length].unsqueeze(0)
-            sums = attend_filter(steps[level], phi.fine_taps, fine.numpy())
-            pre = phi.local.fold(do, sums[0], length)
-            frames = self.frames.between(count, length)
-            gate, value = coarse.numpy()
-            step = (fine[0].numpy(), pre, gate, value, frames)
-            step = (*step, self.no_lips, frames)
         joined = torch.empty_like(stream)
 
         def join(start, stop):
-            block = torch.empty(stop - start, channels)
-            do.attend_rows(*step[:5], block.numpy(), start, stop)
+            rows = torch.from_numpy(rows_of(0, start, stop))
             torch.add(
-                dense(block, *self.join),
+                dense(rows, *self.join),
                 stream[start:stop],
                 out=joined[start:stop],
             )
 
         in_blocks(self.team, len(stream), join)
         return joined
-
-    def rows_map(self, rows, scale, shift, then=None):
-        """Normalise rows in place, and apply a function if given."""
-
-        def make(start, stop):
-            block = rows[start:stop].mul_(scale).add_(shift)
-            if then is not None:
-                then(block)
-
-        in_blocks(self.team, len(rows), make)

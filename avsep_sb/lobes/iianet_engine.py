@@ -5,12 +5,29 @@ Authors
 """
 
 import torch
+import torch.nn.functional as F
 
-from avsep_sb.lobes.iianet_blocks import IntraAttention, SimpleIntraAttention
+from avsep_sb.lobes.iianet_blocks import (
+    BottomUp,
+    IntraAttention,
+    SimpleIntraAttention,
+)
 from avsep_sb.lobes.iianet_cycle import AudioCycle
+from avsep_sb.lobes.iianet_ffn import ResidualFFN
+from avsep_sb.lobes.iianet_inter import CrossModalFusion
 from avsep_sb.lobes.iianet_kernels import compiled
+from avsep_sb.lobes.iianet_rows import (
+    Frames,
+    Norm,
+    dense,
+    dense_weight,
+    in_blocks,
+)
 from avsep_sb.lobes.iianet_topdown import TopDown
-from avsep_sb.lobes.workers import workers
+from avsep_sb.lobes.workers import solo, workers
+
+# Frames up to which several items have their scales in memory at a time.
+SIDE_BY_SIDE = 40_000
 
 
 def fits(net, audio):
@@ -59,23 +76,22 @@ def _is_watched():
 
 def _has_known_layers(net):
     """Whether all layers are those that the loops stand for."""
-    down = net.audio_top_down
-    if not isinstance(down, TopDown) or not net.residual:
+    up, down, top = net.audio_bottom_up, net.audio_top_down, net.top.audio
+    if not net.residual or (type(up), type(down), type(top)) != (
+        *(BottomUp, TopDown, ResidualFFN),
+    ):
         return False
-    known = all(
-        isinstance(phi, SimpleIntraAttention)
-        or (isinstance(phi, IntraAttention) and phi.local is not None)
-        for phi in [*down.from_top, *down.between]
-    )
-    return known and not any(
-        layer._forward_hooks
-        or layer._forward_pre_hooks
-        or any(
-            weight.dtype != torch.float32
-            for weight in layer._parameters.values()
-            if weight is not None
+    return (
+        all(
+            type(phi) is SimpleIntraAttention
+            or (type(phi) is IntraAttention and phi.local is not None)
+            for phi in [*down.from_top, *down.between]
         )
-        for layer in net.modules()
+        and all(weight.dtype == torch.float32 for weight in net.parameters())
+        and not any(
+            layer._forward_hooks or layer._forward_pre_hooks
+            for layer in net.modules()
+        )
     )
 
 
@@ -107,86 +123,230 @@ def separate(net, audio, video=None, faces=1):
         [N, out_channels, L]
     """
 
-    def run():
-        return _cycles(net, audio, video, faces)
-
-    return workers().conduct(run)
+    return workers().conduct(lambda: _separate(net, audio, video, faces))
 
 
-def _cycles(net, audio, video, faces):
-    """All cycles; streams lie time first, [N, L, C]."""
-    first = audio.transpose(1, 2).contiguous()
-    streams, first_video = first, video
-    engine = AudioCycle(net, streams.shape[1])
-    for cycle in range(net.num_cycles):
+def _separate(net, audio, video, faces):
+    length = audio.shape[-1]
+    streams = [
+        Stream(
+            item.t().contiguous(), None if video is None else video[n : n + 1]
+        )
+        for n, item in enumerate(audio)
+    ]
+    team = workers()
+    together = team.count if length <= SIDE_BY_SIDE else 1
+    # Threads that each have an item of their own never wait for each other;
+    # items left over are shared by all threads.
+    whole = len(streams) // together * together if together > 1 else 0
+    groups = [streams[n : n + together] for n in range(0, whole, together)] + [
+        [stream] for stream in streams[whole:]
+    ]
+    crews = {
+        size: [
+            Cycles(net, length, solo() if size > 1 else team)
+            for _ in range(size)
+        ]
+        for size in {len(group) for group in groups}
+    }
+    cycles = range(net.num_cycles)
+    meet = net.cross_face is not None and faces > 1
+    for span in [[cycle] for cycle in cycles] if meet else [cycles]:
+        for group in groups:
+            crew = crews[len(group)]
+
+            def run(n, group=group, crew=crew, span=span):
+                for cycle in span:
+                    crew[n].run(cycle, group[n])
+
+            if len(group) == 1:
+                run(0)
+            else:
+                team.share(run, len(group))
+        if meet:
+            rows = torch.stack([stream.audio for stream in streams])
+            rows = net.cross_face(rows.transpose(1, 2), faces).transpose(1, 2)
+            for stream, own in zip(streams, rows, strict=True):
+                stream.audio = own.contiguous()
+    return torch.stack([stream.audio.t() for stream in streams]).contiguous()
+
+
+class Stream:
+    """What one face has between two cycles.
+
+    Arguments
+    ---------
+    audio : torch.Tensor
+        [L, out_channels]
+    video : torch.Tensor or None
+        [1, vin_channels, Tv]
+    """
+
+    def __init__(self, audio, video):
+        self.audio = self.first_audio = audio
+        self.video = self.first_video = video
+
+
+class Cycles:
+    """Runs cycles over one stream at a time.
+
+    Arguments
+    ---------
+    net : avsep_sb.lobes.iianet.IIANet
+        The model.
+    length : int
+        Frames of the audio stream.
+    team : avsep_sb.lobes.workers.Workers
+        Threads that share the work on a stream.
+    """
+
+    def __init__(self, net, length, team):
+        self.net, self.team = net, team
+        self.audio = AudioCycle(net, length, team)
+        self.exchange = None
+        if isinstance(net.bottom, CrossModalFusion):
+            self.exchange = Exchange(net.bottom, team)
+
+    def run(self, cycle, stream):
+        """Do one cycle.
+
+        Arguments
+        ---------
+        cycle : int
+            Its number, from 0.
+        stream : Stream
+            Changed in place.
+        """
+        net = self.net
         sees = cycle < net.num_av_cycles
         if cycle > 0:
-            # A map of each channel: the layers take either layout.
-            streams = net.audio_gate.act(
-                torch.addcmul(
-                    net.audio_gate.scale.bias,
-                    streams + first,
-                    net.audio_gate.scale.weight[:, 0, 0],
-                )
-            )
+            self.gate(stream)
             if sees:
-                video = net.video_gate(video, first_video)
+                stream.video = net.video_gate(stream.video, stream.first_video)
         if sees:
-            last = cycle == net.num_av_cycles - 1
-            streams, video = _av_cycle(net, engine, streams, video, last)
-        else:
-            streams = torch.stack(
-                [_audio_cycle(engine, stream) for stream in streams]
-            )
-        if net.cross_face is not None:
-            streams = net.cross_face(streams.transpose(1, 2), faces)
-            streams = streams.transpose(1, 2).contiguous()
-    return streams.transpose(1, 2).contiguous()
+            self.look(stream, cycle == net.num_av_cycles - 1)
+            return
+        top = self.audio.feed_forward(self.audio.bottom_up(stream.audio))
+        stream.audio = self.audio.merge(self.audio.spread(top), stream.audio)
 
+    def gate(self, stream):
+        """Bring the first audio features back in."""
+        gate = self.net.audio_gate
+        bias, scale = gate.scale.bias, gate.scale.weight[:, 0, 0]
+        gated = torch.empty_like(stream.audio)
 
-def _audio_cycle(engine, stream):
-    top = engine.feed_forward(engine.bottom_up(stream))
-    return engine.merge(engine.spread(top), stream)
+        def make(start, stop):
+            rows = stream.audio[start:stop] + stream.first_audio[start:stop]
+            gated[start:stop] = gate.act(torch.addcmul(bias, rows, scale))
 
+        in_blocks(self.team, len(gated), make)
+        stream.audio = gated
 
-def _av_cycle(net, engine, streams, video, last):
-    need_stream = not last or net.bottom is not None
-    need_scales = need_stream or net.middle is not None
-    lip_scales, lip_pooled = net.video_bottom_up(video)
-    made, seen = [], []
-    for n, stream in enumerate(streams):
-        pooled = engine.bottom_up(stream)
-        own_pooled = lip_pooled[n : n + 1]
-        own_scales = [scale[n : n + 1] for scale in lip_scales]
+    def look(self, stream, last):
+        """Do an audio-visual cycle; after the last no video is kept."""
+        net, audio, video = self.net, stream.audio, stream.video
+        need_stream = not last or net.bottom is not None
+        need_scales = need_stream or net.middle is not None
+        pooled = self.audio.bottom_up(audio)
+        scales, lips = net.video_bottom_up(video)
         if net.top.fusion is not None:
-            pooled, own_pooled = net.top.fusion(
-                pooled.t().unsqueeze(0), own_pooled, need_scales
-            )
-            pooled = pooled[0].t().contiguous()
-        top = engine.feed_forward(pooled)
-        guides = None
+            pooled, lips = net.top.fusion(as_layers(pooled), lips, need_scales)
+            pooled = as_rows(pooled)
+        top = self.audio.feed_forward(pooled)
         if need_scales:
-            own_scales = net.video_top_down.spread(
-                own_scales, net.top.video(own_pooled)
-            )
+            scales = net.video_top_down.spread(scales, net.top.video(lips))
+        guides = None
         if net.middle is not None:
             guides = [
-                (1.0 + torch.sigmoid(layer(lips)))[0].t().contiguous()
-                for layer, lips in zip(
-                    net.middle.scales, own_scales, strict=True
-                )
+                as_rows(1.0 + torch.sigmoid(layer(scale)))
+                for layer, scale in zip(net.middle.scales, scales, strict=True)
             ]
-        made.append(engine.merge(engine.spread(top, guides), stream))
-        if need_stream:
-            merged = net.video_top_down.merge(own_scales)
-            seen.append(merged + video[n : n + 1])
-    streams = torch.stack(made)
-    if not need_stream:
-        return streams, None
-    video = torch.cat(seen)
-    if net.bottom is not None:
-        streams, video = net.bottom(
-            streams.transpose(1, 2), video, need_video=not last
-        )
-        streams = streams.transpose(1, 2).contiguous()
-    return streams, video
+        stream.audio = self.audio.merge(self.audio.spread(top, guides), audio)
+        if not need_stream:
+            stream.video = None
+            return
+        stream.video = net.video_top_down.merge(scales) + video
+        if self.exchange is not None:
+            self.exchange.run(stream, not last)
+        elif net.bottom is not None:
+            audio, stream.video = net.bottom(
+                as_layers(stream.audio), stream.video, need_video=not last
+            )
+            stream.audio = as_rows(audio)
+
+
+class Exchange:
+    """InterA-B over one stream (Eq. 7).
+
+    Arguments
+    ---------
+    fusion : avsep_sb.lobes.iianet_inter.CrossModalFusion
+        The layers.
+    team : avsep_sb.lobes.workers.Workers
+        Threads that share the work.
+    """
+
+    def __init__(self, fusion, team):
+        self.fusion, self.team = fusion, team
+        self.do, self.frames = compiled(), Frames()
+        self.gate = dense_weight(fusion.audio_gate.conv)
+        self.gate_norm = Norm(fusion.audio_gate.norm)
+        self.enter = dense_weight(fusion.to_audio.conv)
+        self.enter_norm = Norm(fusion.to_audio.norm)
+
+    def run(self, stream, need_video):
+        """Exchange between the audio and the video of a stream, in place.
+
+        Arguments
+        ---------
+        stream : Stream
+            Changed in place.
+        need_video : bool
+            Whether the new video will be used.
+        """
+        audio, video = stream.audio, stream.video
+        length, seen = len(audio), as_rows(video)
+        padded = F.pad(audio, (0, 0, 1, 1))
+        gates = torch.empty(length, seen.shape[1])
+        heard = torch.empty_like(audio)
+        arrays = gates.numpy(), heard.numpy()
+        nearest = torch.from_numpy(self.frames.between(len(seen), length))
+
+        def listen(start, stop, sums):
+            block = dense(padded[start : stop + 2], *self.gate).numpy()
+            self.do.add_sums(block, arrays[0], start, sums)
+
+        sums = in_blocks(self.team, length, listen, 2, gates.shape[1])
+        scale, shift = self.gate_norm.map(self.do, sums, length)
+
+        def enter(start, stop, sums):
+            rows = gates[start:stop].mul_(scale).add_(shift).sigmoid_()
+            rows.mul_(seen[nearest[start:stop]])
+            block = dense(rows, *self.enter).numpy()
+            self.do.add_sums(block, arrays[1], start, sums)
+
+        sums = in_blocks(self.team, length, enter, 2, heard.shape[1])
+        gain, constant = self.enter_norm.map(self.do, sums, length)
+
+        def add(start, stop):
+            rows = heard[start:stop].mul_(gain).add_(constant)
+            rows.add_(audio[start:stop])
+
+        in_blocks(self.team, length, add)
+        stream.audio = heard
+        stream.video = None
+        if need_video:
+            gate = torch.sigmoid(self.fusion.video_gate(video))
+            frames = torch.from_numpy(self.frames.between(length, len(seen)))
+            sound = as_layers(audio[frames])
+            stream.video = video + self.fusion.to_video(sound * gate)
+
+
+def as_rows(x):
+    """Time first: [1, C, T] to [T, C]."""
+    return x[0].t().contiguous()
+
+
+def as_layers(rows):
+    """Time last, as the layers take it: [T, C] to [1, C, T]."""
+    return rows.t().unsqueeze(0).contiguous()

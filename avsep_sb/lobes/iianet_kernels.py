@@ -107,11 +107,13 @@ def fold_norm(sums, count, pre, gain, weight, bias, eps, out):
 
 
 def filter_rows(
-    x, pre, slope, taps, bias, stride, out, start, stop, ring, sums
+    x, pre, curve, taps, bias, stride, out, start, stop, rows, sums
 ):
     """Norm, PReLU and depthwise convolution: a step of the bottom-up pass.
 
-    out = conv(prelu(pre[0] x + pre[1])) + bias, with zeros around.
+    out = conv(y) + bias, with zeros around y, y = curve[0] z + curve[1] |z|
+    and z = pre[0] x + pre[1]. So written, a PReLU of slope s, which has the
+    curve (1 + s) / 2 and (1 - s) / 2, needs no choice.
 
     Arguments
     ---------
@@ -119,10 +121,10 @@ def filter_rows(
         [T, C]
     pre : array
         [2, C], the norm of x.
-    slope : float
-        Of the PReLU; 1 for none.
+    curve : array
+        [2]; 1 and 0 for no PReLU.
     taps : array
-        [K, C]
+        [5, C]
     bias : array
         [C]
     stride : int
@@ -131,72 +133,59 @@ def filter_rows(
         [ceil(T / stride), C]
     start, stop : int
         Rows of ``out`` to make.
-    ring : array
-        [K, C], scratch.
+    rows : array
+        [n, C], scratch for at least ``stride`` + 4 rows.
     sums : array
         [2, C], sums and sums of squares of what is made, added to.
     """
     length, channels = x.shape
-    size = taps.shape[0]
-    half = size // 2
     zero = x.dtype.type(0)
-    scale, shift = pre[0], pre[1]
-    total, squares = sums[0], sums[1]
-    ready = start * stride - half
-    for t in range(start, stop):
-        first = t * stride - half
-        for source in range(ready, first + size):
-            slot = ring[(source + size) % size]
-            if source < 0 or source >= length:
+    scale, shift, total, squares = pre[0], pre[1], sums[0], sums[1]
+    w0, w1, w2, w3, w4 = taps[0], taps[1], taps[2], taps[3], taps[4]
+    straight, bend = curve[0], curve[1]
+    step = (rows.shape[0] - 5) // stride + 1
+    for begin in range(start, stop, step):
+        end = min(begin + step, stop)
+        low = begin * stride - 2
+        for t in range(low, (end - 1) * stride + 3):
+            y = rows[t - low]
+            if t < 0 or t >= length:
                 for c in range(channels):
-                    slot[c] = zero
+                    y[c] = zero
             else:
-                row = x[source]
+                row = x[t]
                 for c in range(channels):
-                    value = scale[c] * row[c] + shift[c]
-                    slot[c] = value if value > zero else slope * value
-        ready = first + size
-        to = out[t]
-        for c in range(channels):
-            to[c] = bias[c]
-        for k in range(size):
-            tap, row = taps[k], ring[(first + k + size) % size]
+                    z = scale[c] * row[c] + shift[c]
+                    y[c] = straight * z + bend * abs(z)
+        for t in range(begin, end):
+            k, to = (t - begin) * stride, out[t]
+            y0, y1, y2 = rows[k], rows[k + 1], rows[k + 2]
+            y3, y4 = rows[k + 3], rows[k + 4]
             for c in range(channels):
-                to[c] += tap[c] * row[c]
-        for c in range(channels):
-            value = to[c]
-            total[c] += value
-            squares[c] += value * value
+                to[c] = (
+                    (bias[c] + w0[c] * y0[c] + w1[c] * y1[c])
+                    + (w2[c] * y2[c] + w3[c] * y3[c])
+                    + w4[c] * y4[c]
+                )
+            for c in range(channels):
+                total[c] += to[c]
+                squares[c] += to[c] * to[c]
 
 
-def attend_filter_rows(
-    x,
-    pre,
-    gate,
-    value,
-    frames,
-    lips,
-    lip_frames,
-    taps,
-    out,
-    start,
-    stop,
-    ring,
-    sums,
+def attend_rows(
+    x, pre, gate, value, frames, lips, lip_frames, out, start, stop
 ):
-    """Intra-attention and depthwise convolutions: a step of the way back.
+    """Intra-attention of the top to a scale, and of the lips to both.
 
-    y[t] = ((pre[0] x[t] + pre[1]) gate[frames[t]] + value[frames[t]])
-    lips[lip_frames[t]] (Eqs. 2 and 4), and out[n] = conv_n(y), with zeros
-    around.
+    y[t] = (z[t] gate[frames[t]] + value[frames[t]]) lips[lip_frames[t]] with
+    z = pre[0] x + pre[1] (Eqs. 2 and 4), and zeros around.
 
     Arguments
     ---------
     x : array
         [T, C]
     pre : array
-        [2, C], the depthwise convolution of one tap, if any, and the norm of
-        x.
+        [2, C], the filter of one tap and the norm of x.
     gate, value : array
         [T', C], of the coarse feature.
     frames : array
@@ -205,72 +194,135 @@ def attend_filter_rows(
         [Tv, C], 1 + sigmoid of the lips' feature; without rows for none.
     lip_frames : array
         [T], which of its frames goes with each frame.
-    taps : array
-        [n, K, C]
     out : array
-        [n, T, C]
+        [at least stop - start, C]
     start, stop : int
-        Rows of ``out`` to make.
-    ring : array
-        [K, C], scratch.
-    sums : array
-        [n, 2, C], sums and sums of squares of what is made, added to.
+        Rows to make; they may lie outside of the signal.
     """
     length, channels = x.shape
-    count, size = taps.shape[0], taps.shape[1]
-    half = size // 2
     zero = x.dtype.type(0)
     scale, shift = pre[0], pre[1]
-    ready = start - half
     for t in range(start, stop):
-        first = t - half
-        for source in range(ready, first + size):
-            slot = ring[(source + size) % size]
-            if source < 0 or source >= length:
-                for c in range(channels):
-                    slot[c] = zero
-                continue
-            row, g = x[source], gate[frames[source]]
-            v = value[frames[source]]
+        y = out[t - start]
+        if t < 0 or t >= length:
             for c in range(channels):
-                slot[c] = (scale[c] * row[c] + shift[c]) * g[c] + v[c]
-            if lips.shape[0]:
-                m = lips[lip_frames[source]]
-                for c in range(channels):
-                    slot[c] *= m[c]
-        ready = first + size
-        for n in range(count):
-            to, total, squares = out[n, t], sums[n, 0], sums[n, 1]
+                y[c] = zero
+            continue
+        row, g, v = x[t], gate[frames[t]], value[frames[t]]
+        for c in range(channels):
+            y[c] = (scale[c] * row[c] + shift[c]) * g[c] + v[c]
+        if lips.shape[0]:
+            m = lips[lip_frames[t]]
             for c in range(channels):
-                to[c] = zero
-            for k in range(size):
-                tap, row = taps[n, k], ring[(first + k + size) % size]
-                for c in range(channels):
-                    to[c] += tap[c] * row[c]
-            for c in range(channels):
-                made = to[c]
-                total[c] += made
-                squares[c] += made * made
+                y[c] *= m[c]
 
 
-def attend_rows(x, pre, gate, value, frames, out, start, stop):
-    """Intra-attention alone, for the last step of the way back.
+def sum_filtered(y, taps, sums):
+    """Sums of what a depthwise convolution gives, without keeping it.
 
     Arguments
     ---------
-    x, pre, gate, value, frames : array
-        As for :func:`attend_filter_rows`.
-    out : array
-        [stop - start, C]
-    start, stop : int
-        Rows of ``x`` to take.
+    y : array
+        [n + 4, C]
+    taps : array
+        [5, C]
+    sums : array
+        [2, C], sums and sums of squares of n rows, added to.
     """
+    total, squares = sums[0], sums[1]
+    w0, w1, w2, w3, w4 = taps[0], taps[1], taps[2], taps[3], taps[4]
+    for t in range(y.shape[0] - 4):
+        y0, y1, y2, y3, y4 = y[t], y[t + 1], y[t + 2], y[t + 3], y[t + 4]
+        for c in range(y.shape[1]):
+            z = (
+                (w0[c] * y0[c] + w1[c] * y1[c])
+                + (w2[c] * y2[c] + w3[c] * y3[c])
+                + w4[c] * y4[c]
+            )
+            total[c] += z
+            squares[c] += z * z
+
+
+def filter_attend_rows(y, taps, pre, gate, value, frames, offset, out, start):
+    """Depthwise convolution, norm and the intra-attention of a coarser scale.
+
+    out[t] = z[t] gate[j] + value[j] with z = pre[0] conv(y) + pre[1] and
+    j = frames[start + t] - offset (Eq. 2), zeros outside of the signal.
+
+    Arguments
+    ---------
+    y : array
+        [n + 4, C]
+    taps : array
+        [5, C]
+    pre : array
+        [2, C], the norm of the convolution.
+    gate, value : array
+        [T', C], some rows of the coarse feature.
+    frames : array
+        [T], which coarse frame goes with each frame.
+    offset : int
+        Coarse frame that is the first row of ``gate``.
+    out : array
+        [n, C]
+    start : int
+        Frame that is the first row of ``out``.
+    """
+    length, channels = len(frames), y.shape[1]
+    zero = y.dtype.type(0)
     scale, shift = pre[0], pre[1]
-    for t in range(start, stop):
-        row, to = x[t], out[t - start]
-        g, v = gate[frames[t]], value[frames[t]]
-        for c in range(row.shape[0]):
-            to[c] = (scale[c] * row[c] + shift[c]) * g[c] + v[c]
+    w0, w1, w2, w3, w4 = taps[0], taps[1], taps[2], taps[3], taps[4]
+    for t in range(y.shape[0] - 4):
+        to = out[t]
+        if start + t < 0 or start + t >= length:
+            for c in range(channels):
+                to[c] = zero
+            continue
+        j = frames[start + t] - offset
+        g, v = gate[j], value[j]
+        y0, y1, y2, y3, y4 = y[t], y[t + 1], y[t + 2], y[t + 3], y[t + 4]
+        for c in range(channels):
+            to[c] = (
+                (w0[c] * y0[c] + w1[c] * y1[c])
+                + (w2[c] * y2[c] + w3[c] * y3[c])
+                + w4[c] * y4[c]
+            )
+        for c in range(channels):
+            to[c] = (scale[c] * to[c] + shift[c]) * g[c] + v[c]
+
+
+def filter_twice(y, taps, out, start, sums):
+    """Two depthwise convolutions of one feature: gate and value.
+
+    Arguments
+    ---------
+    y : array
+        [n + 4, C]
+    taps : array
+        [2, 5, C]
+    out : array
+        [2, T, C], of which n rows from ``start`` on are written.
+    start : int
+        First row to make.
+    sums : array
+        [2, 2, C], sums and sums of squares of both, added to.
+    """
+    for n in range(2):
+        total, squares = sums[n, 0], sums[n, 1]
+        w0, w1, w2 = taps[n, 0], taps[n, 1], taps[n, 2]
+        w3, w4 = taps[n, 3], taps[n, 4]
+        for t in range(y.shape[0] - 4):
+            to = out[n, start + t]
+            y0, y1, y2, y3, y4 = y[t], y[t + 1], y[t + 2], y[t + 3], y[t + 4]
+            for c in range(y.shape[1]):
+                z = (
+                    (w0[c] * y0[c] + w1[c] * y1[c])
+                    + (w2[c] * y2[c] + w3[c] * y3[c])
+                    + w4[c] * y4[c]
+                )
+                to[c] = z
+                total[c] += z
+                squares[c] += z * z
 
 
 def pool_rows(x, pre, out, start, stop):
@@ -308,8 +360,10 @@ KERNELS = (
     weigh_sums,
     fold_norm,
     filter_rows,
-    attend_filter_rows,
     attend_rows,
+    sum_filtered,
+    filter_attend_rows,
+    filter_twice,
     pool_rows,
 )
 

@@ -171,6 +171,34 @@ def taps_of(*layers):
     return torch.stack(weights).contiguous().numpy()
 
 
+def blocks_of(length, count, block=BLOCK):
+    """Cut a feature into blocks of about one size.
+
+    Arguments
+    ---------
+    length : int
+        Rows.
+    count : int
+        Blocks at least, where there are rows for them.
+    block : int
+        Rows of a block at most.
+
+    Returns
+    -------
+    list of tuple
+        Start and stop of each.
+
+    Example
+    -------
+    >>> blocks_of(10, 4)
+    [(0, 3), (3, 6), (6, 9), (9, 10)]
+    """
+    count = max(min(count, length), -(-length // block))
+    size = -(-length // count)
+    starts = range(0, length, size)
+    return [(start, min(start + size, length)) for start in starts]
+
+
 def in_blocks(team, length, make, *sums, block=BLOCK):
     """Make the rows of a feature in blocks, by all threads.
 
@@ -201,11 +229,7 @@ def in_blocks(team, length, make, *sums, block=BLOCK):
     >>> in_blocks(Workers(1), 1000, make, 1).tolist()
     [1000.0]
     """
-    count = -(-length // min(block, -(-length // team.count)))
-    size = -(-length // count)
-    spans = [
-        (start, min(start + size, length)) for start in range(0, length, size)
-    ]
+    spans = blocks_of(length, team.count, block)
     if not sums:
         team.share(lambda i: make(*spans[i]), len(spans))
         return None

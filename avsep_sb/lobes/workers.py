@@ -132,6 +132,17 @@ def _workers(count, process):
     return Workers(count)
 
 
+def solo():
+    """A team of the caller alone.
+
+    Returns
+    -------
+    Workers
+        Of one thread.
+    """
+    return _workers(1, None)
+
+
 def workers():
     """The team of this process, as large as torch's own.
 
