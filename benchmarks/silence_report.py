@@ -114,11 +114,17 @@ def cases_of(sources, lips, other, samples_per_frame):
 
 
 class Replayed:
-    """A model that separates what it is given once; then gives that again."""
+    """A model that separates what it is given once; then gives that again.
+
+    All else is the model's own: what it is made of decides how it is used.
+    """
 
     def __init__(self, model):
-        self.model, self.hparams, self.sees = model, model.hparams, model.sees
+        self.model = model
         self._given, self._again = [], None
+
+    def __getattr__(self, name):
+        return getattr(self.model, name)
 
     def separate_batch(self, *args, **options):
         """Separates, or repeats."""

@@ -3,9 +3,11 @@
 import csv
 import importlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from avsep_sb.errors import ConfigError, DataError
 from tests.utils.gate_model import write_gate_model, write_turns
@@ -90,3 +92,23 @@ def test_bad_input_is_explained(report, argv, tmp_path):
     manifest.write_text(manifest.read_text().replace(",c,", ",a,"))
     with pytest.raises(DataError, match="no third speaker"):
         report.main(argv)
+
+
+def test_a_model_that_is_replayed_is_used_like_itself(report):
+    """One that makes voices add up must not do so where one is unseen."""
+
+    class Model:
+        mods = {"mixture_consistency": None}
+        sees = True
+        hparams = SimpleNamespace(sample_rate=16000, video_fps=25)
+
+        def separate_batch(self, mix, lips, consistent=True):
+            assert not consistent
+            return torch.zeros(*mix.shape, lips.shape[1])
+
+    sources = np.ones((25 * SPF, 2), np.float32)
+    lips = np.zeros((2, 25, 4, 4), np.uint8)
+    case = report.Case(sources, lips, (), sources[:, 0])
+    (figures,) = report.compare(Model(), case, [None])
+    # Nothing in the voices: the residual is the mixture.
+    assert figures["residual_si_snr_i"] == pytest.approx(0, abs=1e-6)
