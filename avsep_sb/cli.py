@@ -32,6 +32,10 @@ COMMANDS = {
         "avsep_sb.commands.import_official",
         "turn an official IIANet, BIN or AVLiT into a folder that loads",
     ),
+    "export": (
+        "avsep_sb.commands.export",
+        "write a model as ONNX or TorchScript, to run it without avsep_sb",
+    ),
     "synth": (
         "avsep_sb.commands.synth",
         "generate SynthAV, the corpus of synthetic speakers",

@@ -1,0 +1,1 @@
+"""Models as TorchScript and ONNX; import the modules by name."""

@@ -1,0 +1,154 @@
+"""The graph that is exported: waveforms and mouths in, voices out.
+
+Authors
+ * avsep_sb contributors
+"""
+
+import copy
+
+import torch
+from torch import nn
+
+from avsep_sb.errors import ConfigError
+from avsep_sb.export.faces import AnyCrossFace, AnyFacesMasking
+from avsep_sb.export.operations import ExportableOperations
+from avsep_sb.export.spectra import ConvolutionCodec, ConvolutionConsistency
+from avsep_sb.lobes.bin_base import MaskingSeparator
+from avsep_sb.lobes.frozen import FreezableFrontEnd
+from avsep_sb.lobes.iianet import IIANet
+from avsep_sb.lobes.spectral_codec import SpectralCodec
+
+
+class FixedCrop(nn.Module):
+    """Crops and normalises ROIs of one size.
+
+    Arguments
+    ---------
+    lip_input : LipInput
+        Of the front end.
+    height, width : int
+        Pixels of the ROIs.
+
+    Example
+    -------
+    >>> from avsep_sb.lobes.lip_input import LipInput
+    >>> roi = torch.zeros(1, 2, 3, 96, 96, dtype=torch.uint8)
+    >>> FixedCrop(LipInput((88, 88)), 96, 96)(roi).shape
+    torch.Size([2, 1, 3, 88, 88])
+    """
+
+    def __init__(self, lip_input, height, width):
+        super().__init__()
+        self.input = lip_input
+        # What the crop does to the places of rows and columns.
+        places = torch.arange(height * width).reshape(height, width)
+        kept = lip_input.crop(places)
+        self.rows = slice(int(kept[0, 0]) // width, int(kept[-1, 0]) // width)
+        self.columns = slice(int(kept[0, 0]) % width, int(kept[0, -1]) % width)
+
+    def forward(self, roi):
+        """[B, S, Tv, H, W] uint8 to [B * S, 1, Tv, h, w]."""
+        rows, columns = self.rows, self.columns
+        roi = roi[
+            ...,
+            rows.start : rows.stop + 1,
+            columns.start : columns.stop + 1,
+        ]
+        return self.input.normalise(roi).flatten(0, 1).unsqueeze(1)
+
+
+class SeparationGraph(nn.Module):
+    """What :class:`AVSeparation` does with a batch, as one exportable module.
+
+    The weights are shared with the model; no module of it is changed.
+
+    Arguments
+    ---------
+    model : AVSeparation
+        On the CPU.
+    roi_size : tuple
+        Height and width of the mouth ROIs, in pixels.
+    """
+
+    def __init__(self, model, roi_size=(96, 96)):
+        super().__init__()
+        separator = shallow_copy(model.mods.separator)
+        if not isinstance(separator, (IIANet, MaskingSeparator)):
+            raise ConfigError(
+                f"A {type(separator).__name__} cannot be exported: give a "
+                "model whose separator is an IIANet, a BIN or an AVLiT."
+            )
+        separator.fast = False  # not IIANet's loops for inference
+        if isinstance(separator.codec, SpectralCodec):
+            separator.codec = ConvolutionCodec(separator.codec)
+        if getattr(separator, "cross_face", None) is not None:
+            separator.cross_face = AnyCrossFace(separator.cross_face)
+        if isinstance(separator, MaskingSeparator):
+            separator = AnyFacesMasking(separator)
+        self.separator = separator
+        self.frontend = self.consistency = None
+        if model.sees:
+            self.frontend = shallow_copy(model.mods.visual_frontend)
+            if not isinstance(self.frontend, FreezableFrontEnd):
+                raise ConfigError(
+                    f"The visual front end {type(self.frontend).__name__} "
+                    "cannot be exported: give a model with one of avsep_sb."
+                )
+            self.frontend.input = FixedCrop(self.frontend.input, *roi_size)
+        if "mixture_consistency" in model.mods:
+            consistency = model.mods.mixture_consistency
+            self.consistency = ConvolutionConsistency(consistency)
+        self.eval()
+
+    def forward(self, mix, lips=None, lips_mask=None):
+        """Separate.
+
+        Arguments
+        ---------
+        mix : torch.Tensor
+            [B, T] float32
+        lips : torch.Tensor, optional
+            [B, S, Tv, H, W] uint8; none for an audio-only model.
+        lips_mask : torch.Tensor, optional
+            [B, S, Tv] bool, False where a face is missing.
+
+        Returns
+        -------
+        torch.Tensor
+            [B, T, S] float32
+        """
+        with ExportableOperations():
+            visual = None if self.frontend is None else self.frontend(lips)
+            sources = self.separator(mix, visual, lips_mask)
+            if self.consistency is not None:
+                sources = self.consistency(sources, mix)
+            # A bias in the model may make a hum out of digital silence.
+            sounds = mix.abs().amax(1) > 0
+            return sources * sounds[:, None, None].to(sources.dtype)
+
+
+def shallow_copy(module):
+    """Copy a module, so that its children can be replaced; share the rest.
+
+    Arguments
+    ---------
+    module : torch.nn.Module
+        Stays as it is.
+
+    Returns
+    -------
+    torch.nn.Module
+        With the same parameters and children.
+
+    Example
+    -------
+    >>> net = nn.Sequential(nn.Linear(1, 1))
+    >>> twin = shallow_copy(net)
+    >>> twin[0] = nn.Identity()
+    >>> type(net[0]).__name__
+    'Linear'
+    """
+    twin = copy.copy(module)
+    for name in ("_modules", "_parameters", "_buffers"):
+        setattr(twin, name, dict(getattr(module, name)))
+    return twin

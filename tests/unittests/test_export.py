@@ -1,0 +1,289 @@
+"""Proves that exported models separate as the originals do.
+
+Tiny models of every kind are written as ONNX and as TorchScript, and run at
+lengths and numbers of faces that they were not traced with. The script that
+goes with an ONNX model runs where neither torch nor SpeechBrain can be
+imported.
+"""
+
+import json
+import subprocess
+import sys
+import wave
+
+import numpy as np
+import pytest
+import torch
+
+from avsep_sb import cli
+from avsep_sb.errors import ConfigError
+from avsep_sb.export import check, write
+from avsep_sb.export.operations import ExportableOperations
+from avsep_sb.inference.separation import AVSeparation
+from avsep_sb.lobes.avlit import AVLiT
+from avsep_sb.lobes.bin import BIN
+from avsep_sb.lobes.frame_autoencoder import FrameAutoencoder
+from avsep_sb.lobes.iianet import IIANet
+from avsep_sb.lobes.light_lip import LightLipNet
+from avsep_sb.lobes.mixture_consistency import MixtureConsistency
+from tests.utils.toy_model import FRONTEND, SEPARATOR, write_model
+
+SMALL = {"kernel_size": 64, "stride": 16}
+SLOTS = {
+    "embedding_dim": 6,
+    "bottleneck_channels": 4,
+    "audio_channels": 8,
+    "video_channels": 6,
+    "num_filters": 10,
+    "depth": 3,
+}
+# As a batch of mixtures, faces, samples; the first is shorter than a window.
+SIZES = ((1, 1, 33), (2, 2, 5003), (1, 3, 8000), (1, 4, 2561))
+
+
+def iianet(**options):
+    """A tiny IIANet whose faces talk to each other."""
+    net = IIANet(**{**SEPARATOR, "depth": 3, **SMALL, **options})
+    if net.cross_face is not None:
+        torch.nn.init.normal_(net.cross_face.out.weight)
+    return net
+
+
+def toy(kind):
+    """A tiny model of one kind, with the front end that goes with it."""
+    torch.manual_seed(0)
+    frontend, consistency = LightLipNet(**FRONTEND), None
+    if kind == "iianet-learned":
+        separator = iianet()
+    elif kind == "iianet-spectral":
+        separator = iianet(codec="spectral", cross_face=3)
+        consistency = MixtureConsistency(64, 16)
+    elif kind == "iianet-audio":
+        separator = iianet(audio_only=True, num_sources=2, codec="spectral")
+        frontend, consistency = None, MixtureConsistency(64, 16)
+    elif kind == "bin-learned":
+        tokens = {"num_iterations": 2, "fusion_channels": 3, "token_length": 40}
+        separator = BIN(**tokens, **SLOTS)
+    elif kind == "bin-spectral":
+        frontend = FrameAutoencoder(num_layers=3, base_channels=1)
+        slots = {**SLOTS, "embedding_dim": frontend.out_channels}
+        tokens = {"num_iterations": 1, "fusion_channels": 3, "token_length": 1}
+        separator = BIN(**tokens, **slots, codec="spectral", **SMALL)
+    else:
+        separator = AVLiT(audio_blocks=2, video_blocks=1, **SLOTS)
+    # Where every mask is 0, rounding errors alone would share the mixture.
+    torch.nn.init.ones_(separator.mask_conv.bias)
+    modules = {"separator": separator}
+    if frontend is not None:
+        modules["visual_frontend"] = frontend
+    if consistency is not None:
+        modules["mixture_consistency"] = consistency
+    hparams = {"sample_rate": 16000, "video_fps": 25, "num_spks": 2}
+    model = AVSeparation(modules, hparams, run_opts={"device": "cpu"})
+    return model.eval()
+
+
+def batch(sizes, sees):
+    """Noise and mouths that flicker; some are not seen."""
+    mixtures, faces, samples = sizes
+    torch.manual_seed(samples)
+    mix = 0.1 * torch.randn(mixtures, samples)
+    if not sees:
+        return (mix,)
+    frames = -(-samples // 640)
+    lips = torch.randint(0, 256, (mixtures, faces, frames, 96, 96))
+    seen = torch.rand(mixtures, faces, frames) > 0.2
+    return mix, lips.byte(), seen
+
+
+def compare(run, model):
+    """An exported model against the original."""
+    with torch.no_grad():
+        for sizes in SIZES:
+            inputs = batch(sizes, model.sees)
+            given = {"lips_mask": inputs[2]} if model.sees else {}
+            wanted = model.separate_batch(*inputs[:2], **given)
+            found = run(*inputs)
+            assert found.shape == wanted.shape
+            assert wanted.any() or sizes[2] < 100
+            torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-4)
+
+
+def python(code, *arguments, folder=None):
+    """Runs code in a fresh process, where torch has to be asked for."""
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("iianet-learned", "iianet-spectral", "iianet-audio"),
+        *("bin-learned", "bin-spectral", "avlit"),
+    ],
+)
+def test_onnx_separates_as_the_model(kind, tmp_path):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    from avsep_sb.export.onnx_file import OnnxGraph
+
+    model = toy(kind)
+    facts = write.export_model(model, tmp_path / "made", source=kind)
+    assert facts["largest_difference"] < 1e-4
+    compare(OnnxGraph(tmp_path / "made" / "model.onnx", threads=1), model)
+
+
+@pytest.mark.parametrize("kind", ["iianet-spectral", "bin-learned"])
+def test_torchscript_reloads_in_a_fresh_process(kind, tmp_path):
+    model = toy(kind)
+    facts = write.export_model(model, tmp_path / "made", "torchscript")
+    assert facts["file"] == "model.pt" and "mix" in facts["dimensions"]
+    path = tmp_path / "made" / "model.pt"
+    compare(torch.jit.load(str(path)), model)
+    inputs = batch(SIZES[2], True)
+    np.savez(tmp_path / "in.npz", *[x.numpy() for x in inputs])
+    code = (
+        "import sys, numpy, torch\n"
+        "sys.modules['avsep_sb'] = sys.modules['speechbrain'] = None\n"
+        "given = numpy.load(sys.argv[2])\n"
+        "given = [torch.from_numpy(given[k]) for k in given.files]\n"
+        "numpy.save(sys.argv[3], torch.jit.load(sys.argv[1])(*given))\n"
+    )
+    done = python(code, path, tmp_path / "in.npz", tmp_path / "out.npy")
+    assert done.returncode == 0, done.stderr
+    wanted = model.separate_batch(*inputs[:2], lips_mask=inputs[2])
+    found = torch.from_numpy(np.load(tmp_path / "out.npy"))
+    torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+
+
+# The standard library, numpy and onnxruntime: nothing else can be imported.
+ALONE = """
+import runpy, sys
+for name in ("torch", "speechbrain", "avsep_sb", "onnx", "scipy", "soundfile"):
+    sys.modules[name] = None
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def write_wav(path, samples, rate=16000):
+    """A wav of 16 bits."""
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, rate, 0, "NONE", ""))
+        file.writeframes((samples * 32767).round().astype("<i2").tobytes())
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A toy model as ONNX, made by the command; a wav and two mouths."""
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    folder = tmp_path_factory.mktemp("export")
+    write_model(folder / "source")
+    source, made = str(folder / "source"), str(folder / "made")
+    assert cli.main(["export", source, "--to", made]) == 0
+    rng = np.random.default_rng(0)
+    write_wav(folder / "mix.wav", 0.2 * rng.standard_normal(9001).clip(-2, 2))
+    for name, frames, fps in (("a", 15, 25.0), ("b", 18, 30.0)):
+        mouths = rng.integers(0, 256, (frames, 96, 96), np.uint8)
+        np.savez(folder / f"{name}.npz", data=mouths, fps=fps)
+    return folder
+
+
+def test_script_needs_onnxruntime_and_numpy_alone(exported):
+    script = exported / "made" / "separate_onnx.py"
+    assert len(script.read_text().splitlines()) <= 60
+    files = [exported / name for name in ("mix.wav", "a.npz", "b.npz")]
+    out = exported / "voices"
+    done = python(ALONE, script, *files, out)
+    assert done.returncode == 0, done.stderr
+    model = AVSeparation.from_hparams(exported / "source")
+    wanted = model.separate_file(files[0], files[1:])[0].numpy()
+    wanted = wanted * min(1.0, 0.99 / np.abs(wanted).max())
+    for number in (1, 2):
+        with wave.open(str(out / f"voice{number}.wav")) as file:
+            assert file.getframerate() == 16000
+            data = np.frombuffer(file.readframes(9001), "<i2") / 32767
+        assert np.abs(data - wanted[:, number - 1]).max() < 1e-4
+
+
+def test_script_refuses_bad_input_in_one_sentence(exported):
+    script, mix = exported / "made" / "separate_onnx.py", exported / "mix.wav"
+    write_wav(exported / "slow.wav", np.zeros(9001), 8000)
+    small = np.zeros((15, 64, 64), np.uint8)
+    np.savez(exported / "small.npz", data=small)
+    np.savez(exported / "short.npz", data=np.zeros((9, 96, 96), np.uint8))
+    for files, text in (
+        ((exported / "slow.wav", exported / "a.npz"), "at 16000 Hz"),
+        ((mix, exported / "small.npz"), "uint8 [frames, *[96, 96]]"),
+        ((mix, exported / "short.npz"), "must last 0.56 s"),
+        ((mix,), "a mouth per face"),
+        ((exported / "no.wav", exported / "a.npz"), "No such file"),
+        ((mix, mix), "pickled"),
+    ):
+        done = python(ALONE, script, *files, exported / "never")
+        assert done.returncode == 1 and text in done.stderr, done.stderr
+        assert done.stderr.startswith("error: ")
+        assert len(done.stderr.splitlines()) == 1
+        assert not (exported / "never").exists()
+
+
+def test_record_tells_how_to_run_the_model(exported):
+    facts = json.loads((exported / "made" / "model.json").read_text())
+    assert facts["sample_rate"] == 16000 and facts["video_fps"] == 25
+    assert facts["roi"]["shape"] == [96, 96] and facts["embedding"] == 6
+    assert facts["dimensions"]["lips"][:3] == ["batch", "faces", "frames"]
+    assert facts["made_by"]["source"] == "source"
+
+
+def test_command_refuses_bad_input(exported, tmp_path, capsys, monkeypatch):
+    source = str(exported / "source")
+
+    def refused(*arguments):
+        assert cli.main(["export", *arguments]) == 2
+        return capsys.readouterr().err
+
+    assert "not empty" in refused(source, "--to", str(exported / "made"))
+    assert "ships" in refused("no-such", "--to", str(tmp_path / "a"))
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert "avsep_sb[onnx]" in refused(source, "--to", str(tmp_path / "a"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_separators_are_refused(tmp_path):
+    model = toy("avlit")
+    model.mods.separator = torch.nn.Identity()
+    with pytest.raises(ConfigError, match="Identity cannot be exported"):
+        write.export_model(model, tmp_path / "a", "torchscript")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_export_that_differs_is_not_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(check, "TOLERANCE", -1.0)
+    with pytest.raises(ConfigError, match="nothing was written"):
+        write.export_model(toy("avlit"), tmp_path / "a", "torchscript")
+    assert not list(tmp_path.iterdir())
+
+
+def test_replaced_operations_give_the_same_numbers():
+    functional = torch.nn.functional
+    lengths = [(1, 5), (126, 2014), (2014, 126), (33, 9), (7, 7), (9, 2)]
+    for length, new_length in lengths:
+        x = torch.rand(2, 3, length)
+        nearest = functional.interpolate(x, size=new_length, mode="nearest")
+        pooled = functional.adaptive_avg_pool1d(x, new_length)
+        with ExportableOperations():
+            same = functional.interpolate(x, size=new_length, mode="nearest")
+            near = functional.adaptive_avg_pool1d(x, new_length)
+        assert torch.equal(same, nearest)
+        torch.testing.assert_close(near, pooled)
+    picture = torch.rand(2, 3, 80, 80)
+    area = functional.interpolate(picture, (64, 48), mode="area")
+    with ExportableOperations():
+        same = functional.interpolate(picture, (64, 48), mode="area")
+    torch.testing.assert_close(same, area)
