@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from avsep_sb.lobes.iianet_blocks import SimpleIntraAttention
+from avsep_sb.lobes.iianet_descent import SIGMOID
 from avsep_sb.lobes.iianet_kernels import compiled
 from avsep_sb.lobes.iianet_rows import (
     Frames,
@@ -74,6 +75,7 @@ class AudioCycle:
         slope = up.project.act.weight.detach()
         self.curve = torch.cat([1 + slope, 1 - slope]).div(2).numpy()
         self.straight = torch.tensor([1.0, 0.0]).numpy()
+        self.numbers = torch.tensor(SIGMOID).numpy()
         self.levels = [
             (
                 taps_of(layer.conv)[0],
@@ -341,11 +343,12 @@ class AudioCycle:
             frames = self.frames.between(coarse.shape[1], self.lengths[level])
             first = int(frames[max(start, 0)])
             last = int(frames[min(stop, len(frames)) - 1]) + 1
-            gate = torch.addcmul(
-                maps[0][1], coarse[0, first:last], maps[0][0]
-            ).sigmoid_()
-            value = torch.addcmul(maps[1][1], coarse[1, first:last], maps[1][0])
-            there = (gate.numpy(), value.numpy(), frames, first)
+            gate, value = self.scratch(last - first), self.scratch(last - first)
+            do.open_gates(
+                *(coarse.numpy(), first, last, *maps, self.numbers),
+                *(gate, value),
+            )
+            there = (gate, value, frames, first)
             taps = phi.fine_taps[0]
             for begin in range(start, stop, WINDOW):
                 end = min(begin + WINDOW, stop)
@@ -368,8 +371,8 @@ class AudioCycle:
             length = self.lengths[level]
             sums = in_blocks(self.team, length, make, 2, 2, self.channels)
             maps = (
-                phi.gate.map(do, sums[0], length),
-                phi.value.map(do, sums[1], length),
+                phi.gate.fold(do, sums[0], length),
+                phi.value.fold(do, sums[1], length),
             )
         joined = torch.empty_like(stream)
 

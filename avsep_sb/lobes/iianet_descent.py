@@ -1,0 +1,214 @@
+"""Loops of IIANet's way back: intra-attention, gates and their filters.
+
+More of the loops of :mod:`avsep_sb.lobes.iianet_kernels`, which says what
+they are for; here are those that join the scales.
+
+Authors
+ * avsep_sb contributors
+"""
+
+import math
+
+
+def attend_rows(
+    x, pre, gate, value, frames, lips, lip_frames, out, start, stop
+):
+    """Intra-attention of the top to a scale, and of the lips to both.
+
+    y[t] = (z[t] gate[frames[t]] + value[frames[t]]) lips[lip_frames[t]] with
+    z = pre[0] x + pre[1] (Eqs. 2 and 4), and zeros around.
+
+    Arguments
+    ---------
+    x : array
+        [T, C]
+    pre : array
+        [2, C], the filter of one tap and the norm of x.
+    gate, value : array
+        [T', C], of the coarse feature.
+    frames : array
+        [T], which coarse frame goes with each frame.
+    lips : array
+        [Tv, C], 1 + sigmoid of the lips' feature; without rows for none.
+    lip_frames : array
+        [T], which of its frames goes with each frame.
+    out : array
+        [at least stop - start, C]
+    start, stop : int
+        Rows to make; they may lie outside of the signal.
+    """
+    length, channels = x.shape
+    zero = x.dtype.type(0)
+    scale, shift = pre[0], pre[1]
+    for t in range(start, stop):
+        y = out[t - start]
+        if t < 0 or t >= length:
+            for c in range(channels):
+                y[c] = zero
+            continue
+        row, g, v = x[t], gate[frames[t]], value[frames[t]]
+        for c in range(channels):
+            y[c] = (scale[c] * row[c] + shift[c]) * g[c] + v[c]
+        if lips.shape[0]:
+            m = lips[lip_frames[t]]
+            for c in range(channels):
+                y[c] *= m[c]
+
+
+def sum_filtered(y, taps, sums):
+    """Sums of what a depthwise convolution gives, without keeping it.
+
+    Arguments
+    ---------
+    y : array
+        [n + 4, C]
+    taps : array
+        [5, C]
+    sums : array
+        [2, C], sums and sums of squares of n rows, added to.
+    """
+    total, squares = sums[0], sums[1]
+    w0, w1, w2, w3, w4 = taps[0], taps[1], taps[2], taps[3], taps[4]
+    for t in range(y.shape[0] - 4):
+        y0, y1, y2, y3, y4 = y[t], y[t + 1], y[t + 2], y[t + 3], y[t + 4]
+        for c in range(y.shape[1]):
+            z = (
+                (w0[c] * y0[c] + w1[c] * y1[c])
+                + (w2[c] * y2[c] + w3[c] * y3[c])
+                + w4[c] * y4[c]
+            )
+            total[c] += z
+            squares[c] += z * z
+
+
+def filter_attend_rows(y, taps, pre, gate, value, frames, offset, out, start):
+    """Depthwise convolution, norm and the intra-attention of a coarser scale.
+
+    out[t] = z[t] gate[j] + value[j] with z = pre[0] conv(y) + pre[1] and
+    j = frames[start + t] - offset (Eq. 2), zeros outside of the signal.
+
+    Arguments
+    ---------
+    y : array
+        [n + 4, C]
+    taps : array
+        [5, C]
+    pre : array
+        [2, C], the norm of the convolution.
+    gate, value : array
+        [T', C], some rows of the coarse feature.
+    frames : array
+        [T], which coarse frame goes with each frame.
+    offset : int
+        Coarse frame that is the first row of ``gate``.
+    out : array
+        [n, C]
+    start : int
+        Frame that is the first row of ``out``.
+    """
+    length, channels = len(frames), y.shape[1]
+    zero = y.dtype.type(0)
+    scale, shift = pre[0], pre[1]
+    w0, w1, w2, w3, w4 = taps[0], taps[1], taps[2], taps[3], taps[4]
+    for t in range(y.shape[0] - 4):
+        to = out[t]
+        if start + t < 0 or start + t >= length:
+            for c in range(channels):
+                to[c] = zero
+            continue
+        j = frames[start + t] - offset
+        g, v = gate[j], value[j]
+        y0, y1, y2, y3, y4 = y[t], y[t + 1], y[t + 2], y[t + 3], y[t + 4]
+        for c in range(channels):
+            to[c] = (
+                (w0[c] * y0[c] + w1[c] * y1[c])
+                + (w2[c] * y2[c] + w3[c] * y3[c])
+                + w4[c] * y4[c]
+            )
+        for c in range(channels):
+            to[c] = (scale[c] * to[c] + shift[c]) * g[c] + v[c]
+
+
+# exp(-u) on 0 <= u <= 1.25 as a polynomial (Chebyshev fit, relative error
+# 1e-8), then the limit of |z| in open_gates, 1/16 and 1/2.
+SIGMOID = (
+    *(0.999999997, -0.999999739, 0.499995555, -0.166637747),
+    *(0.0415736531, -0.0081689664, 0.0012241929, -0.00010750614),
+    *(20.0, 0.0625, 0.5),
+)
+
+
+def open_gates(coarse, start, stop, gate_map, value_map, numbers, gate, value):
+    """Norms of the coarse feature's two filtered forms, and the sigmoid.
+
+    The sigmoid is 1/2 + sign(z) (1 - e) / (1 + e) / 2 with e = exp(-|z|), the
+    sixteenth power of exp(-|z| / 16): sums and products alone, which make
+    vector code. It is exact to 3e-7.
+
+    Arguments
+    ---------
+    coarse : array
+        [2, T, C]
+    start, stop : int
+        Rows to take.
+    gate_map, value_map : array
+        [2, C], the norms.
+    numbers : array
+        ``SIGMOID``, in the precision of the features.
+    gate, value : array
+        [stop - start, C], written.
+    """
+    c0, c1, c2, c3 = numbers[0], numbers[1], numbers[2], numbers[3]
+    c4, c5, c6, c7 = numbers[4], numbers[5], numbers[6], numbers[7]
+    limit, part, half = numbers[8], numbers[9], numbers[10]
+    one = half + half
+    a, b, d, f = gate_map[0], gate_map[1], value_map[0], value_map[1]
+    for t in range(start, stop):
+        row, to = coarse[0, t], gate[t - start]
+        for c in range(row.shape[0]):
+            z = a[c] * row[c] + b[c]
+            u = min(abs(z), limit) * part
+            e = c4 + u * (c5 + u * (c6 + u * c7))
+            e = c0 + u * (c1 + u * (c2 + u * (c3 + u * e)))
+            e *= e
+            e *= e
+            e *= e
+            e *= e
+            to[c] = half + half * math.copysign((one - e) / (one + e), z)
+        row, to = coarse[1, t], value[t - start]
+        for c in range(row.shape[0]):
+            to[c] = d[c] * row[c] + f[c]
+
+
+def filter_twice(y, taps, out, start, sums):
+    """Two depthwise convolutions of one feature: gate and value.
+
+    Arguments
+    ---------
+    y : array
+        [n + 4, C]
+    taps : array
+        [2, 5, C]
+    out : array
+        [2, T, C], of which n rows from ``start`` on are written.
+    start : int
+        First row to make.
+    sums : array
+        [2, 2, C], sums and sums of squares of both, added to.
+    """
+    for n in range(2):
+        total, squares = sums[n, 0], sums[n, 1]
+        w0, w1, w2 = taps[n, 0], taps[n, 1], taps[n, 2]
+        w3, w4 = taps[n, 3], taps[n, 4]
+        for t in range(y.shape[0] - 4):
+            to = out[n, start + t]
+            y0, y1, y2, y3, y4 = y[t], y[t + 1], y[t + 2], y[t + 3], y[t + 4]
+            for c in range(y.shape[1]):
+                z = (
+                    (w0[c] * y0[c] + w1[c] * y1[c])
+                    + (w2[c] * y2[c] + w3[c] * y3[c])
+                    + w4[c] * y4[c]
+                )
+                to[c] = z
+                total[c] += z
+                squares[c] += z * z
