@@ -1,0 +1,104 @@
+"""A model in a process of its own, for ``speed.py``.
+
+So nothing that one form does to its process (memory that is kept, threads,
+compiled loops) helps or hurts another, and each has a peak memory.
+
+Authors
+ * avsep_sb contributors
+"""
+
+import contextlib
+import multiprocessing
+import os
+
+import torch
+from peak_memory import STATUS, _megabytes
+
+from avsep_sb.errors import AVSepError, ConfigError
+
+
+class WorkerDied(ConfigError):
+    """A process ended by itself."""
+
+
+def _serve(pipe, text, form, seconds, faces, threads):
+    """Answers questions until there are no more."""
+    from speed_models import Runner
+
+    torch.set_num_threads(threads)
+    try:
+        runner = Runner(text, form, seconds, faces)
+    except AVSepError as error:
+        pipe.send(error)
+        return
+    before = _megabytes("VmRSS") if STATUS.is_file() else float("nan")
+    pipe.send(None)
+    while (question := pipe.recv()) != "stop":
+        answer = None
+        if question == "run":
+            runner()
+        elif question == "output":
+            answer = runner().numpy()
+        elif question == "macs":
+            answer = runner.macs()
+        elif question == "parameters":
+            answer = sum(each.numel() for each in runner.net.parameters())
+        elif question == "megabytes":
+            peak = _megabytes("VmHWM") if before == before else before
+            answer = peak - before
+        pipe.send(answer)
+
+
+class Worker:
+    """The process.
+
+    Arguments
+    ---------
+    text, form, seconds, faces
+        As for :class:`speed_models.Runner`.
+    threads : int
+        Threads of torch.
+    """
+
+    def __init__(self, text, form, seconds, faces, threads):
+        # Spawned: a forked process would start with the peak of this one.
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        given = (theirs, text, form, seconds, faces, threads)
+        self.process = context.Process(target=_serve, args=given, daemon=True)
+        before = os.environ.get("OMP_NUM_THREADS")
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+        try:
+            self.process.start()
+        finally:
+            del os.environ["OMP_NUM_THREADS"]
+            if before is not None:
+                os.environ["OMP_NUM_THREADS"] = before
+        theirs.close()
+
+    def ready(self):
+        """Waits until the model is built; raises what went wrong there."""
+        self._receive()
+
+    def ask(self, question):
+        """One of "run", "output", "macs", "parameters", "megabytes"."""
+        with contextlib.suppress(BrokenPipeError):
+            self.pipe.send(question)
+        return self._receive()
+
+    def stop(self):
+        """Ends the process."""
+        if self.process.is_alive():
+            self.process.terminate()
+        self.process.join()
+
+    def _receive(self):
+        try:
+            answer = self.pipe.recv()
+        except (EOFError, ConnectionResetError):
+            raise WorkerDied(
+                "A model's process died, most likely for want of memory."
+            ) from None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
