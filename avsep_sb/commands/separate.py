@@ -14,6 +14,7 @@ from avsep_sb.commands.models import (
     models_of,
 )
 from avsep_sb.commands.progress import StageBars
+from avsep_sb.commands.separate_stream import add_stream_options, run_stream
 from avsep_sb.commands.video_list import list_videos
 from avsep_sb.errors import AVSepError, ConfigError
 
@@ -60,7 +61,8 @@ def add_arguments(parser):
         "videos",
         nargs="+",
         metavar="VIDEO",
-        help="videos of any length, or folders with videos",
+        help="videos of any length, or folders with videos; with --stream one "
+        "that still grows, a FIFO, or - for what is piped in",
     )
     add(
         "--out",
@@ -79,6 +81,7 @@ def add_arguments(parser):
         "the processors of this machine)",
     )
     add("--overwrite", action="store_true", help="replace earlier results")
+    add_stream_options(parser)
 
 
 def add_separation_options(parser):
@@ -166,6 +169,8 @@ def run(args):
         0, or 2 if a video failed.
     """
     check_options(args)
+    if args.stream:
+        return run_stream(args)
     # Bad names show before minutes of work, and before torch is loaded.
     jobs = list_videos(args.videos, args.out)
     if args.ray is not None:

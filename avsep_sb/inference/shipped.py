@@ -12,6 +12,7 @@ DEFAULT_MODEL = "iianet-synthav"
 AUDIO_MODEL = "iianet-synthav-audio"
 SYNC_MODEL = "syncnet-synthav"
 ASR_MODEL = "asr-synthav"
+STREAM_MODEL = "iianet-causal-synthav"
 
 
 def shipped_model(name=DEFAULT_MODEL):

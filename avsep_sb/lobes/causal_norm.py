@@ -16,6 +16,8 @@ from torch import nn
 
 from avsep_sb.lobes.norms import EPS
 
+#: frames up to which a piece counts as short
+SHORT = 32
 #: frames that are summed by one product with a matrix
 BLOCK = 128
 
@@ -140,7 +142,8 @@ def normalise(x, memory, norms):
         weight = torch.cat([norm.weight for norm in norms])
         bias = torch.cat([norm.bias for norm in norms])
     before, count = memory.get(owner, (None, 0))
-    y, sums = _Normalise.apply(
+    run = _Normalise.apply if torch.is_grad_enabled() else _forward
+    y, sums = run(
         x.unflatten(1, (groups, -1)),
         weight.unflatten(0, (groups, -1)),
         bias.unflatten(0, (groups, -1)),
@@ -153,31 +156,48 @@ def normalise(x, memory, norms):
     return y.flatten(1, 2)
 
 
+def _statistics(x, before, count, decay, eps):
+    """Mean and scale of each frame [N, G, T], what they are of, the sums."""
+    if x.shape[-1] <= SHORT:
+        stats = torch.stack([x.mean(2), (x * x).mean(2)], 1)
+    else:  # a product with a row takes less than a mean over the channels
+        share = x.new_full((1, x.shape[2]), 1.0 / x.shape[2])
+        stats = torch.cat([share @ x, share @ (x * x)], 2).transpose(1, 2)
+    # Hours of frames are summed: in 64 bits.
+    stats = stats.double()
+    sums = forgetting_sum(stats, decay, before)
+    total = range(count + 1, count + x.shape[-1] + 1)
+    if decay != 1.0:
+        total = [(1 - decay**number) / (1 - decay) for number in total]
+    total = torch.tensor(total, dtype=sums.dtype, device=x.device)
+    mean, power = (sums / total).unbind(1)
+    variance = torch.addcmul(power, mean, mean, value=-1).clamp_(min=0)
+    return mean, variance.add_(eps).rsqrt_(), total, sums
+
+
+def _scaled(x, weight, bias, mean, scale):
+    """(x - mean) * scale * weight + bias."""
+    y = (x - mean.to(x.dtype).unsqueeze(2)).mul_(scale.to(x.dtype).unsqueeze(2))
+    return torch.addcmul(bias[..., None], y, weight[..., None])
+
+
+def _forward(x, weight, bias, before, count, decay, eps):
+    """Without what only the gradient needs."""
+    mean, scale, _, sums = _statistics(x, before, count, decay, eps)
+    return _scaled(x, weight, bias, mean, scale), sums[..., -1]
+
+
 class _Normalise(torch.autograd.Function):
     """x [N, G, C, T], weight and bias [G, C], sums before [N, 2, G]."""
 
     @staticmethod
     def forward(ctx, x, weight, bias, before, count, decay, eps):
-        share = x.new_full((1, x.shape[2]), 1.0 / x.shape[2])
-        stats = torch.cat([share @ x, share @ x.square()], 2)
-        # Hours of frames are summed: in 64 bits.
-        stats = stats.transpose(1, 2).double()
-        sums = forgetting_sum(stats, decay, before)
-        total = torch.arange(
-            count + 1, count + x.shape[-1] + 1, device=x.device
-        ).double()
-        if decay != 1.0:
-            total = (1 - decay**total) / (1 - decay)
-        mean, power = (sums / total).unbind(1)
-        scale = ((power - mean.square()).clamp(min=0) + eps).rsqrt()
-        scaled = scale.to(x.dtype).unsqueeze(2)
-        y = (x - mean.to(x.dtype).unsqueeze(2)).mul_(scaled)
-        y = torch.addcmul(bias[..., None], y, weight[..., None])
+        mean, scale, total, sums = _statistics(x, before, count, decay, eps)
         ctx.save_for_backward(x, weight, mean, scale, total)
         ctx.decay = decay
         sums = sums[..., -1]
         ctx.mark_non_differentiable(sums)
-        return y, sums
+        return _scaled(x, weight, bias, mean, scale), sums
 
     @staticmethod
     def backward(ctx, grad, _):
