@@ -2,10 +2,14 @@
 
     python benchmarks/feed_rate.py hparams/iianet_synthav.yaml --data DATA \
         --manifest MANIFESTS/train.csv --noise DATA/noise/train --rooms ROOMS
+    python benchmarks/feed_rate.py "hparams/iianet.yaml --freeze_frontend 1" \
+        --data DATA --manifest MANIFESTS/train.csv --lips npz mp4 embeddings
 
 Each row is a setting of the data pipeline, read by a loader without workers or
 with some; the last one is a training step of the model, front end and all, on
-a batch of the same size. All take turns in one process (``rounds.py``): a
+a batch of the same size. ``--lips`` adds rows for a few listed mixtures whose
+lips are read from npz, decoded from mp4, or stored embeddings of the frozen
+front end (``feed_lips.py``). All take turns in one process (``rounds.py``): a
 round reads some batches of each setting and takes one step.
 
 What a setting costs is told as the time that it adds to an epoch of listed
@@ -21,9 +25,12 @@ import argparse
 import shlex
 import statistics
 import sys
+import tempfile
 from pathlib import Path
 
 import torch
+from embedding_feed import first_rows
+from feed_lips import KINDS, lip_sets, reading_mp4
 from rounds import interleaved, spread
 from speechbrain.dataio.batch import PaddedBatch
 from torch.utils.data import DataLoader, RandomSampler
@@ -160,7 +167,7 @@ def added(read, listed, step, workers):
     return 100 * (max(read, step) - before) / before
 
 
-def measure(args, hparams):
+def measure(args, hparams, folder):
     """Times all rows.
 
     Arguments
@@ -169,6 +176,8 @@ def measure(args, hparams):
         Those of the command.
     hparams : dict
         A training YAML that is loaded.
+    folder : str
+        For files that only this run needs.
 
     Returns
     -------
@@ -178,8 +187,15 @@ def measure(args, hparams):
     """
     size = hparams["dataloader_opts"]["batch_size"]
     calls, names = {}, {}
-    for setting, keys in settings_of(args).items():
-        dataset = dataset_of(hparams, args, keys)
+    sets = {
+        setting: dataset_of(hparams, args, keys)
+        for setting, keys in settings_of(args).items()
+    }
+    if args.lips:
+        few = first_rows(args.manifest, Path(folder) / "few.csv")
+        found = lip_sets(hparams, few, args.data, folder, args.lips)
+        sets |= {f"a few, lips as {kind}": found[kind] for kind in args.lips}
+    for setting, dataset in sets.items():
         if len(dataset) < size:
             raise DataError(
                 f"{args.manifest} holds {len(dataset)} mixtures, less than a "
@@ -231,7 +247,7 @@ def report(args, rounds, names, size):
             for which in (name, names[LISTED, workers])
         )
         extra = "-"
-        if setting != LISTED:
+        if setting in settings_of(args) and setting != LISTED:
             times = zip(read, listed, step, strict=True)
             extra = spread([added(*each, workers) for each in times])
         lines.append(
@@ -257,7 +273,10 @@ def main(argv):
     parser.add_argument("--manifest", required=True)
     parser.add_argument("--noise", help="folder of noises")
     parser.add_argument("--rooms", help="folder of impulse responses")
-    parser.add_argument("--workers", type=int, nargs="+", default=[0, 2])
+    parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument(
+        "--lips", nargs="+", choices=KINDS, default=[], help="adds their rows"
+    )
     parser.add_argument("--batches", type=int, default=4, help="per round")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
@@ -269,7 +288,8 @@ def main(argv):
     # Settings that a recipe or a run would add; nothing is written.
     run = [f"--data_folder={args.data}", "--checkpointer=null"]
     hparams, *_ = load_experiment([path, *options, *run], "SynthAV", RECIPE)
-    rounds, names, size = measure(args, hparams)
+    with tempfile.TemporaryDirectory() as folder, reading_mp4():
+        rounds, names, size = measure(args, hparams, folder)
     print(
         f"{args.model}, batches of {size} mixtures of "
         f"{hparams['training_signal_len']} samples, {args.batches} batches a "

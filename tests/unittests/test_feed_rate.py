@@ -60,6 +60,30 @@ def test_a_row_for_each_setting(script, argv, capsys):
     assert rates[0] == pytest.approx(2000 / taken, rel=0.05, abs=1)
 
 
+def test_lips_of_every_kind(script, argv, capsys):
+    """The front end is frozen and small; mp4 gives nearly the same pixels."""
+    argv[0] += " --freeze_frontend True"
+    script.main([*argv[:5], *argv[9:], "--lips", *script.KINDS])
+    text = capsys.readouterr().out
+    rows = [line.split("|") for line in text.splitlines() if "| " in line][1:]
+    found = [row[1].strip() for row in rows]
+    assert found[4:-1:2] == [f"a few, lips as {kind}" for kind in script.KINDS]
+    assert all(row[-2].strip() == "-" for row in rows[4:])
+
+
+def test_mp4_holds_the_same_mouths(script, tmp_path):
+    feed_lips = importlib.import_module("feed_lips")
+    write_corpus(tmp_path, voices=2)
+    (tmp_path / "mp4").mkdir()
+    manifest = tmp_path / "all.csv"
+    made = feed_lips.as_mp4(manifest, tmp_path, tmp_path / "mp4", 25)
+    assert "mp4/0.mp4" in Path(made).read_text()
+    before = np.load(tmp_path / "0.npz")["data"].astype(int)
+    after = feed_lips.read_any(tmp_path / "mp4" / "0.mp4").astype(int)
+    assert after.shape == before.shape
+    assert np.abs(after - before).max() < 12
+
+
 def test_what_a_setting_adds_to_an_epoch(script):
     assert script.added(3.0, 1.0, 9.0, workers=0) == pytest.approx(20.0)
     # beside workers the slower of the two decides
