@@ -7,6 +7,7 @@ Authors
  * avsep_sb contributors
 """
 
+import functools
 import math
 
 import numpy as np
@@ -44,27 +45,17 @@ class Speech:
     """
 
     def __init__(self, sample_rate, video_fps, roi_size=(96, 96)):
-        from avsep_sb.synth.look import draw_look
-        from avsep_sb.synth.mouth import FPS, MouthRenderer
-        from avsep_sb.synth.speech import SAMPLE_RATE
-        from avsep_sb.synth.utterance import make_utterance
-        from avsep_sb.synth.voices import speakers_of
-
         self.rate, self.fps = sample_rate, video_fps
         self.voices, self.mouths = [], []
-        for number, speaker in enumerate(speakers_of("test")[:3]):
-            said = make_utterance(0, speaker, number)
-            seconds = len(said.audio) / SAMPLE_RATE
-            times = np.arange(int(seconds * sample_rate)) / sample_rate
-            own = np.arange(len(said.audio)) / SAMPLE_RATE
-            self.voices.append(np.interp(times, own, said.audio))
-            rng = np.random.default_rng(number)
-            frames = MouthRenderer(draw_look(number)).render(said.tracks, rng)
-            frames = convert_fps(frames, FPS, video_fps)
+        for voice, frames, rate, fps in _speakers():
+            own = np.arange(len(voice)) / rate
+            times = np.arange(int(len(voice) / rate * sample_rate))
+            self.voices.append(np.interp(times / sample_rate, own, voice))
             rows, columns = (
                 np.arange(want) * have // want
                 for want, have in zip(roi_size, frames.shape[1:], strict=True)
             )
+            frames = convert_fps(frames, fps, video_fps)
             self.mouths.append(frames[:, rows][:, :, columns])
 
     def __call__(self, batch, faces, seconds):
@@ -101,6 +92,24 @@ class Speech:
         seen = torch.ones(lips.shape[:3], dtype=torch.bool)
         seen[:, -1, frames // 2 : frames // 2 + 3] = False
         return torch.from_numpy(mix), lips, seen
+
+
+@functools.cache
+def _speakers():
+    """Voice, mouths and their rates, of each of three."""
+    from avsep_sb.synth.look import draw_look
+    from avsep_sb.synth.mouth import FPS, MouthRenderer
+    from avsep_sb.synth.speech import SAMPLE_RATE
+    from avsep_sb.synth.utterance import make_utterance
+    from avsep_sb.synth.voices import speakers_of
+
+    made = []
+    for number, speaker in enumerate(speakers_of("test")[:3]):
+        said = make_utterance(0, speaker, number)
+        rng = np.random.default_rng(number)
+        frames = MouthRenderer(draw_look(number)).render(said.tracks, rng)
+        made.append((said.audio, frames, SAMPLE_RATE, FPS))
+    return made
 
 
 def largest_difference(run, model, speech):

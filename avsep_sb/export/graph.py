@@ -12,49 +12,48 @@ from torch import nn
 from avsep_sb.errors import ConfigError
 from avsep_sb.export.faces import AnyCrossFace, AnyFacesMasking
 from avsep_sb.export.operations import ExportableOperations
-from avsep_sb.export.spectra import ConvolutionCodec, ConvolutionConsistency
+from avsep_sb.export.spectra import (
+    ConvolutionCodec,
+    ConvolutionConsistency,
+    FourierConvolution,
+    same_transform,
+)
 from avsep_sb.lobes.bin_base import MaskingSeparator
 from avsep_sb.lobes.frozen import FreezableFrontEnd
 from avsep_sb.lobes.iianet import IIANet
 from avsep_sb.lobes.spectral_codec import SpectralCodec
 
 
-class FixedCrop(nn.Module):
-    """Crops and normalises ROIs of one size.
+def fixed_crop(lip_input, height, width):
+    """Make a twin whose window is that of ROIs of one size.
 
     Arguments
     ---------
     lip_input : LipInput
-        Of the front end.
+        Of a front end; stays as it is.
     height, width : int
         Pixels of the ROIs.
+
+    Returns
+    -------
+    LipInput
 
     Example
     -------
     >>> from avsep_sb.lobes.lip_input import LipInput
     >>> roi = torch.zeros(1, 2, 3, 96, 96, dtype=torch.uint8)
-    >>> FixedCrop(LipInput((88, 88)), 96, 96)(roi).shape
+    >>> fixed_crop(LipInput((88, 88)), 96, 96)(roi).shape
     torch.Size([2, 1, 3, 88, 88])
     """
-
-    def __init__(self, lip_input, height, width):
-        super().__init__()
-        self.input = lip_input
-        # What the crop does to the places of rows and columns.
-        places = torch.arange(height * width).reshape(height, width)
-        kept = lip_input.crop(places)
-        self.rows = slice(int(kept[0, 0]) // width, int(kept[-1, 0]) // width)
-        self.columns = slice(int(kept[0, 0]) % width, int(kept[0, -1]) % width)
-
-    def forward(self, roi):
-        """[B, S, Tv, H, W] uint8 to [B * S, 1, Tv, h, w]."""
-        rows, columns = self.rows, self.columns
-        roi = roi[
-            ...,
-            rows.start : rows.stop + 1,
-            columns.start : columns.stop + 1,
-        ]
-        return self.input.normalise(roi).flatten(0, 1).unsqueeze(1)
+    twin = shallow_copy(lip_input)
+    # What the crop does to the places of rows and columns.
+    row = torch.arange(height)[:, None].expand(height, width)
+    column = torch.arange(width).expand(height, width)
+    row, column = lip_input.crop(row), lip_input.crop(column)
+    rows = slice(int(row[0, 0]), int(row[-1, 0]) + 1)
+    columns = slice(int(column[0, 0]), int(column[0, -1]) + 1)
+    twin.crop = lambda roi: roi[..., rows, columns]
+    return twin
 
 
 class SeparationGraph(nn.Module):
@@ -79,8 +78,10 @@ class SeparationGraph(nn.Module):
                 "model whose separator is an IIANet, a BIN or an AVLiT."
             )
         separator.fast = False  # not IIANet's loops for inference
-        if isinstance(separator.codec, SpectralCodec):
-            separator.codec = ConvolutionCodec(separator.codec)
+        codec, fourier = separator.codec, None
+        if isinstance(codec, SpectralCodec):
+            fourier = FourierConvolution(codec)
+            separator.codec = ConvolutionCodec(codec, fourier)
         if getattr(separator, "cross_face", None) is not None:
             separator.cross_face = AnyCrossFace(separator.cross_face)
         if isinstance(separator, MaskingSeparator):
@@ -94,10 +95,13 @@ class SeparationGraph(nn.Module):
                     f"The visual front end {type(self.frontend).__name__} "
                     "cannot be exported: give a model with one of avsep_sb."
                 )
-            self.frontend.input = FixedCrop(self.frontend.input, *roi_size)
+            self.frontend.input = fixed_crop(self.frontend.input, *roi_size)
         if "mixture_consistency" in model.mods:
             consistency = model.mods.mixture_consistency
-            self.consistency = ConvolutionConsistency(consistency)
+            # One file holds one basis, where window and hop are the same.
+            if fourier is None or not same_transform(codec, consistency):
+                fourier = FourierConvolution(consistency)
+            self.consistency = ConvolutionConsistency(consistency, fourier)
         self.eval()
 
     def forward(self, mix, lips=None, lips_mask=None):

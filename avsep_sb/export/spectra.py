@@ -102,6 +102,28 @@ class FourierConvolution(nn.Module):
         return waves[:, self.half : self.half + num_samples]
 
 
+def same_transform(one, other):
+    """Tell whether two parts share window and hop.
+
+    Arguments
+    ---------
+    one, other : torch.nn.Module
+        With ``kernel_size`` and ``stride``.
+
+    Returns
+    -------
+    bool
+
+    Example
+    -------
+    >>> from avsep_sb.lobes.spectral_codec import SpectralCodec
+    >>> same_transform(SpectralCodec(64, 16), SpectralCodec(64, 32))
+    False
+    """
+    sizes = [(part.kernel_size, part.stride) for part in (one, other)]
+    return sizes[0] == sizes[1]
+
+
 class ConvolutionCodec(nn.Module):
     """The spectral codec of a separator, by convolutions.
 
@@ -109,11 +131,13 @@ class ConvolutionCodec(nn.Module):
     ---------
     codec : SpectralCodec
         What it stands for.
+    fourier : FourierConvolution
+        Its transforms.
     """
 
-    def __init__(self, codec):
+    def __init__(self, codec, fourier):
         super().__init__()
-        self.fourier = FourierConvolution(codec)
+        self.fourier = fourier
         self.num_features = codec.num_features
         self.features, self.mask = codec.features, codec.mask
 
@@ -134,20 +158,22 @@ class ConvolutionConsistency(nn.Module):
     ---------
     consistency : MixtureConsistency
         What it stands for.
+    fourier : FourierConvolution
+        Its transforms.
 
     Example
     -------
     >>> from avsep_sb.lobes.mixture_consistency import MixtureConsistency
     >>> lobe = MixtureConsistency(64, 16)
     >>> mix, sources = torch.randn(2, 1000), torch.randn(2, 1000, 3)
-    >>> twin = ConvolutionConsistency(lobe)(sources, mix)
-    >>> torch.allclose(twin, lobe(sources, mix), atol=1e-5)
+    >>> twin = ConvolutionConsistency(lobe, FourierConvolution(lobe))
+    >>> torch.allclose(twin(sources, mix), lobe(sources, mix), atol=1e-5)
     True
     """
 
-    def __init__(self, consistency):
+    def __init__(self, consistency, fourier):
         super().__init__()
-        self.fourier = FourierConvolution(consistency)
+        self.fourier = fourier
         self.gain = consistency._gain
 
     def forward(self, sources, mix):
