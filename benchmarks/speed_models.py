@@ -19,6 +19,7 @@ from plain.iianet import PlainIIANet
 from speechbrain.lobes.models import conv_tasnet, dual_path, resepformer
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+from training_step import random_batch, training_step
 
 from avsep_sb.errors import ConfigError
 from avsep_sb.lobes.avlit import AVLiT
@@ -219,3 +220,33 @@ class Runner:
         with counter, torch.no_grad():
             net(self.mix.to("meta"), visual)
         return counter.get_total_flops() / 2
+
+
+class StepRunner:
+    """Training steps of one model on embeddings, in one form.
+
+    Arguments
+    ---------
+    text : str
+        A YAML with options.
+    form : str
+        "ours", "plain", or "bf16" for ours under autocast.
+    seconds, faces
+        As for :class:`Runner`.
+    """
+
+    def __init__(self, text, form, seconds, faces):
+        one = Candidate(text, seconds, faces)
+        net = self.net = one.separator
+        if form == "plain":
+            self.net = net = plain_form(net)
+        modules = {"separator": net, "visual_frontend": nn.Identity()}
+        batch = random_batch(1, one.num_samples, faces, one.visual)
+        precision = "bf16" if form == "bf16" else "fp32"
+        self.step = training_step(
+            one.hparams, modules, batch, precision=precision
+        )
+
+    def __call__(self):
+        """One step; gives the loss."""
+        return self.step()

@@ -16,6 +16,9 @@ from peak_memory import STATUS, _megabytes
 
 from avsep_sb.errors import AVSepError, ConfigError
 
+# Before the name of a form: a training step of it, not a pass.
+STEP = "step "
+
 
 class WorkerDied(ConfigError):
     """A process ended by itself."""
@@ -23,11 +26,12 @@ class WorkerDied(ConfigError):
 
 def _serve(pipe, text, form, seconds, faces, threads):
     """Answers questions until there are no more."""
-    from speed_models import Runner
+    from speed_models import Runner, StepRunner
 
     torch.set_num_threads(threads)
+    make = StepRunner if form.startswith(STEP) else Runner
     try:
-        runner = Runner(text, form, seconds, faces)
+        runner = make(text, form.removeprefix(STEP), seconds, faces)
     except AVSepError as error:
         pipe.send(error)
         return
@@ -55,7 +59,8 @@ class Worker:
     Arguments
     ---------
     text, form, seconds, faces
-        As for :class:`speed_models.Runner`.
+        As for :class:`speed_models.Runner`, or with ``STEP`` before the form
+        for :class:`speed_models.StepRunner`.
     threads : int
         Threads of torch.
     """

@@ -46,7 +46,7 @@ def random_batch(batch_size, num_samples, num_spks, lips=None):
     return PaddedBatch(items)
 
 
-def training_step(hparams, modules, batch):
+def training_step(hparams, modules, batch, **run_opts):
     """A function that takes one training step and returns the loss.
 
     Arguments
@@ -57,6 +57,8 @@ def training_step(hparams, modules, batch):
         ``separator`` and, if it sees, ``visual_frontend``, to be trained.
     batch : PaddedBatch
         The batch of every step.
+    **run_opts
+        Of the Brain beside the device, such as ``precision="bf16"``.
 
     Returns
     -------
@@ -67,7 +69,7 @@ def training_step(hparams, modules, batch):
         modules=modules,
         opt_class=hparams["optimizer"],
         hparams=hparams,
-        run_opts={"device": "cpu"},
+        run_opts={"device": "cpu", **run_opts},
     )
     brain.init_optimizers()
     brain.modules.train()

@@ -38,7 +38,10 @@ def here(script, monkeypatch):
 
     class Here:
         def __init__(self, text, form, seconds, faces, threads):
-            self.runner = models.Runner(text, form, seconds, faces)
+            kind = models.Runner
+            if form.startswith("step "):
+                kind, form = models.StepRunner, form.removeprefix("step ")
+            self.runner = kind(text, form, seconds, faces)
 
         def ready(self):
             pass
@@ -49,13 +52,16 @@ def here(script, monkeypatch):
             if question == "parameters":
                 return sum(w.numel() for w in self.runner.net.parameters())
             output = self.runner()
+            if isinstance(output, float):
+                return None
             answers = {"output": output.numpy, "macs": self.runner.macs}
             return answers.get(question, lambda: None)()
 
         def stop(self):
             pass
 
-    monkeypatch.setattr(script("speed_cases"), "Worker", Here)
+    for name in ("speed_cases", "training_cost"):
+        monkeypatch.setattr(script(name), "Worker", Here)
 
 
 def rows_of(path):
@@ -97,6 +103,25 @@ def test_tables_of_tiny_models(script, here, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(speed, "measure", None)
     speed.main([*argv, "--faces", "1", "2"])
     monkeypatch.undo()
+
+
+def test_training_steps_of_every_form(script, here, tmp_path):
+    cost, models = script("training_cost"), script("speed_models")
+    argv = [TOY_BIN, TOY_IIANET]
+    argv += ["--seconds", "0.2", "--faces", "2", "--rounds", "1"]
+    cost.main([*argv, "--threads", "1", "--out", str(tmp_path)])
+    rows = rows_of(tmp_path / "training_cost.md")[1:]
+    assert [row[:2] for row in rows] == [
+        *[[NAMES[0], form] for form in ("plain", "ours", "bf16")],
+        [NAMES[1], "ours"],
+    ]
+    assert rows[0][3] == "1.000 (1.000 to 1.000)"
+    # The loss of the first step is the same in both forms.
+    first = [models.StepRunner(TOY_BIN, form, 0.2, 2)() for form in cost.FORMS]
+    assert first[0] == pytest.approx(first[1], abs=1e-4)
+    assert first[2] == pytest.approx(first[1], abs=0.3)
+    with pytest.raises(DataError, match="is there already"):
+        cost.main([*argv, "--out", str(tmp_path)])
 
 
 def test_speechbrain_has_two_voices_and_one_form(script):
