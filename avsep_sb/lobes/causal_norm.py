@@ -135,6 +135,10 @@ def normalise(x, memory, norms):
     length = x.shape[-1]
     if length == 0:
         return x
+    if x.dtype in (torch.float16, torch.bfloat16):
+        # As in the global layer norm: sums of 16 bits are not worth much.
+        with torch.autocast(x.device.type, enabled=False):
+            return normalise(x.float(), memory, norms).to(x.dtype)
     owner, groups = norms[0], len(norms)
     if groups == 1:
         weight, bias = owner.weight, owner.bias
