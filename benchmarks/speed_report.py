@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 from report import footer
 from rounds import BUSY, SIZE
 
@@ -16,11 +17,12 @@ from avsep_sb.figures import save_figure
 
 # SI-SNRi in dB on LRS2-2Mix, as published: IIANet, IIANet-fast and AVLiT in
 # the IIANet paper (Table 1), SepFormer by ClearerVoice on mixtures of its own.
+PAPER = "IIANet paper"
 PUBLISHED = {
-    "iianet": (16.0, "IIANet paper"),
-    "iianet_fast": (15.1, "IIANet paper"),
-    "avlit": (12.8, "IIANet paper"),
-    "SepFormer": (13.5, "ClearerVoice, its own mixtures of LRS2"),
+    "iianet": (16.0, PAPER),
+    "iianet_fast": (15.1, PAPER),
+    "avlit": (12.8, PAPER),
+    "SepFormer": (13.5, "by ClearerVoice, own mixtures"),
 }
 COLOURS = {
     "iianet": "#0072B2",
@@ -185,6 +187,11 @@ def draw_lengths(rows, path):
         panel.plot(ends, ends, color="grey", linewidth=1, label="real time")
         panel.set_xscale("log")
         panel.set_yscale("log")
+        lengths = sorted({point.seconds for point in chosen})
+        panel.set_xticks(lengths, [f"{length:g}" for length in lengths])
+        panel.tick_params(axis="x", which="minor", bottom=False)
+        panel.xaxis.set_minor_formatter(NullFormatter())
+        panel.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
         panel.set_xlabel("length of the mixture [s]")
         panel.set_title(f"2 voices, {count} thread{'s'[: count > 1]}")
         panel.grid(alpha=0.3)
@@ -220,8 +227,10 @@ def draw_quality(rows, path):
             markersize=10 if ours else 7,
             alpha=1.0 if ours else 0.5,
         )
+        source = PUBLISHED[name][1]
+        label = name if ours else f"{name}, plain"
         panel.annotate(
-            name if ours else f"{name}, plain",
+            label if source == PAPER else f"{label}\n({source})",
             (cost, PUBLISHED[name][0]),
             xytext=(0, 10 if ours else -15),
             textcoords="offset points",
@@ -229,6 +238,16 @@ def draw_quality(rows, path):
             fontsize=9,
         )
     panel.axvline(1.0, color="grey", linewidth=1)
+    panel.annotate(
+        "real time",
+        (1.0, 0.02),
+        xycoords=("data", "axes fraction"),
+        xytext=(4, 0),
+        textcoords="offset points",
+        color="grey",
+        fontsize=9,
+    )
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
     panel.margins(x=0.18, y=0.22)
     panel.set_xscale("log")
     panel.set_xlabel("measured: real-time factor of the separator, two voices")
