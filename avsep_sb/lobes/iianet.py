@@ -15,7 +15,7 @@ from torch import nn
 
 from avsep_sb.lobes import iianet_engine
 from avsep_sb.lobes.cross_face import CrossFace
-from avsep_sb.lobes.iianet_blocks import BottomUp, RecurrentGate
+from avsep_sb.lobes.iianet_blocks import BottomUp, RecurrentGate, SharedPReLU
 from avsep_sb.lobes.iianet_fusion import AttentionFusion
 from avsep_sb.lobes.iianet_inter import (
     CrossModalFusion,
@@ -192,7 +192,7 @@ class IIANet(nn.Module):
         num_filters = self.codec.num_features
         self.encoder_norm = GlobalLayerNorm(num_filters)
         self.bottleneck = nn.Conv1d(num_filters, out_channels, 1)
-        self.mask_act = nn.PReLU()
+        self.mask_act = SharedPReLU()
         self.mask_conv = nn.Conv1d(out_channels, num_sources * num_filters, 1)
 
         def top_down(channels, stream, resize_top_first):
@@ -208,7 +208,7 @@ class IIANet(nn.Module):
             )
 
         self.audio_bottom_up = BottomUp(
-            out_channels, in_channels, depth, AUDIO_KERNEL, nn.PReLU()
+            out_channels, in_channels, depth, AUDIO_KERNEL, SharedPReLU()
         )
         self.top = InterAttentionTop(
             in_channels,
@@ -220,7 +220,9 @@ class IIANet(nn.Module):
         )
         self.audio_top_down = top_down(in_channels, out_channels, True)
         self.audio_gate = (
-            RecurrentGate(out_channels, nn.PReLU()) if self.residual else None
+            RecurrentGate(out_channels, SharedPReLU())
+            if self.residual
+            else None
         )
         self.middle = self.bottom = self.cross_face = None
         if audio_only:

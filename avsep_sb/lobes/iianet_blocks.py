@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from avsep_sb.lobes import attend_gradient, cpu_gradients
 from avsep_sb.lobes.norms import GlobalLayerNorm
 from avsep_sb.lobes.resize import nearest_frames, resize
 
@@ -67,6 +68,36 @@ class DepthwiseConv1d(nn.Conv1d):
             if self.bias is None:
                 return x * weight
             return torch.addcmul(self.bias[:, None].to(x.dtype), x, weight)
+        if self.stride == (1,) and attend_gradient.apply_here(x, self.weight):
+            return attend_gradient.depthwise(x, self.weight, self.bias)
+        return super().forward(x)
+
+
+class SharedPReLU(nn.PReLU):
+    """PReLU with one slope for all channels.
+
+    Example
+    -------
+    >>> import torch
+    >>> SharedPReLU()(torch.tensor([[-4.0, 4.0]])).tolist()
+    [[-1.0, 4.0]]
+    """
+
+    def forward(self, x):
+        """Apply it.
+
+        Arguments
+        ---------
+        x : torch.Tensor
+            Any shape.
+
+        Returns
+        -------
+        torch.Tensor
+            As ``x``.
+        """
+        if cpu_gradients.apply_here(x, self.weight):
+            return cpu_gradients.shared_prelu(x, self.weight)
         return super().forward(x)
 
 
@@ -271,6 +302,16 @@ class IntraAttention(nn.Module):
         gate = torch.sigmoid(self.gate(coarse, repeats))
         value = self.value(coarse, repeats)
         if self.local is not None:
+            conv, norm = self.local.conv, self.local.norm
+            loops = attend_gradient.apply_here(fine, gate, norm.weight)
+            if loops and length <= new_length:
+                if self.kernel_size == 1:
+                    gain = conv.weight.flatten()
+                else:
+                    fine, gain = conv(fine), torch.ones_like(norm.weight)
+                return attend_gradient.norm_attend(
+                    fine, gain, norm, gate, value
+                )
             fine = self.local(fine)
         return torch.addcmul(
             resize(value, new_length), fine, resize(gate, new_length)

@@ -250,15 +250,15 @@ class Cycles:
         pooled = self.audio.bottom_up(audio)
         scales, lips = net.video_bottom_up(video)
         if net.top.fusion is not None:
-            pooled, lips = net.top.fusion(as_layers(pooled), lips, need_scales)
-            pooled = as_rows(pooled)
+            pooled, lips = net.top.fusion(_as_layers(pooled), lips, need_scales)
+            pooled = _as_rows(pooled)
         top = self.audio.feed_forward(pooled)
         if need_scales:
             scales = net.video_top_down.spread(scales, net.top.video(lips))
         guides = None
         if net.middle is not None:
             guides = [
-                as_rows(1.0 + torch.sigmoid(layer(scale)))
+                _as_rows(1.0 + torch.sigmoid(layer(scale)))
                 for layer, scale in zip(net.middle.scales, scales, strict=True)
             ]
         stream.audio = self.audio.merge(self.audio.spread(top, guides), audio)
@@ -270,9 +270,9 @@ class Cycles:
             self.exchange.run(stream, not last)
         elif net.bottom is not None:
             audio, stream.video = net.bottom(
-                as_layers(stream.audio), stream.video, need_video=not last
+                _as_layers(stream.audio), stream.video, need_video=not last
             )
-            stream.audio = as_rows(audio)
+            stream.audio = _as_rows(audio)
 
 
 class Exchange:
@@ -305,7 +305,7 @@ class Exchange:
             Whether the new video will be used.
         """
         audio, video = stream.audio, stream.video
-        length, seen = len(audio), as_rows(video)
+        length, seen = len(audio), _as_rows(video)
         padded = F.pad(audio, (0, 0, 1, 1))
         gates = torch.empty(length, seen.shape[1])
         heard = torch.empty_like(audio)
@@ -338,15 +338,15 @@ class Exchange:
         if need_video:
             gate = torch.sigmoid(self.fusion.video_gate(video))
             frames = torch.from_numpy(self.frames.between(length, len(seen)))
-            sound = as_layers(audio[frames])
+            sound = _as_layers(audio[frames])
             stream.video = video + self.fusion.to_video(sound * gate)
 
 
-def as_rows(x):
+def _as_rows(x):
     """Time first: [1, C, T] to [T, C]."""
     return x[0].t().contiguous()
 
 
-def as_layers(rows):
+def _as_layers(rows):
     """Time last, as the layers take it: [T, C] to [1, C, T]."""
     return rows.t().unsqueeze(0).contiguous()

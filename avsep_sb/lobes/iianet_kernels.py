@@ -218,16 +218,20 @@ KERNELS = (
 )
 
 
-@functools.cache
-def compiled():
-    """The loops as machine code.
+def compile_loops(functions):
+    """Make machine code of loops.
+
+    Arguments
+    ---------
+    functions : tuple
+        Plain functions over arrays.
 
     Returns
     -------
     types.SimpleNamespace or None
-        One function for each of ``KERNELS``, by its name, compiled when it is
-        first called and kept on disk for later programs; None where numba is
-        not installed.
+        One function for each, by its name, compiled when it is first called
+        and kept on disk for later programs; None where numba is not
+        installed.
     """
     try:
         import numba
@@ -240,4 +244,16 @@ def compiled():
         error_model="numpy",
         fastmath={"contract", "reassoc", "nsz", "arcp"},
     )
-    return SimpleNamespace(**{one.__name__: make(one) for one in KERNELS})
+    return SimpleNamespace(**{one.__name__: make(one) for one in functions})
+
+
+@functools.cache
+def compiled():
+    """The loops of inference as machine code.
+
+    Returns
+    -------
+    types.SimpleNamespace or None
+        See :func:`compile_loops`.
+    """
+    return compile_loops(KERNELS)

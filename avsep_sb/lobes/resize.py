@@ -7,6 +7,8 @@ Authors
 import torch
 import torch.nn.functional as F
 
+from avsep_sb.lobes import cpu_gradients
+
 
 def nearest_frames(length, new_length, device=None):
     """Give the frame of the input that each frame of the output repeats.
@@ -65,6 +67,9 @@ def resize(x, new_length):
         return x
     if length == 1:
         return x.expand(-1, -1, new_length)
+    if cpu_gradients.apply_here(x):
+        frames = nearest_frames(length, new_length)
+        return cpu_gradients.repeat_frames(x, frames)
     if x.dtype == torch.float32:
         return F.interpolate(x, size=new_length, mode="nearest")
     return x.index_select(-1, nearest_frames(length, new_length, x.device))
