@@ -12,6 +12,7 @@ Authors
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from avsep_sb.lobes import iianet_engine
 from avsep_sb.lobes.cross_face import CrossFace
@@ -105,6 +106,9 @@ class IIANet(nn.Module):
         not given, as in the paper.
     solo_prob : float
         With ``cross_face``: share of the training batches without it.
+    checkpoint_cycles : bool
+        Keep only what enters each cycle for the backward pass, and compute
+        the cycle again there: less memory for a third more time.
 
     Example
     -------
@@ -146,6 +150,7 @@ class IIANet(nn.Module):
         codec="learned",
         cross_face=None,
         solo_prob=0.0,
+        checkpoint_cycles=False,
     ):
         super().__init__()
         options = resolve_options(
@@ -174,6 +179,7 @@ class IIANet(nn.Module):
         self.num_av_cycles = options.num_av_cycles
         self.num_cycles = num_av_cycles + num_audio_cycles
         self.residual = form != "strict"
+        self.checkpoint_cycles = checkpoint_cycles
 
         if codec == "learned":
             self.codec = WaveCodec(
@@ -324,12 +330,18 @@ class IIANet(nn.Module):
                     video = self.video_gate(video, first_video)
             if with_video:
                 last = cycle == self.num_av_cycles - 1
-                audio, video = self._av_cycle(audio, video, last)
+                audio, video = self._run(self._av_cycle, audio, video, last)
             else:
-                audio = self._audio_cycle(audio)
+                audio = self._run(self._audio_cycle, audio)
             if self.cross_face is not None:
                 audio = self.cross_face(audio, faces, solo)
         return audio
+
+    def _run(self, cycle, *inputs):
+        """Run a cycle, and keep of it what is wanted for gradients."""
+        if self.checkpoint_cycles and torch.is_grad_enabled():
+            return checkpoint(cycle, *inputs, use_reentrant=False)
+        return cycle(*inputs)
 
     def _audio_cycle(self, audio):
         """One cycle without lips."""
