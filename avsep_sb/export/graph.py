@@ -77,6 +77,12 @@ class SeparationGraph(nn.Module):
                 f"A {type(separator).__name__} cannot be exported: give a "
                 "model whose separator is an IIANet, a BIN or an AVLiT."
             )
+        if model.sees and isinstance(separator, IIANet):
+            if separator.num_sources > 1:
+                raise ConfigError(
+                    "An IIANet of faces with several outputs for each cannot "
+                    "be exported: give one with num_sources 1."
+                )
         separator.fast = False  # not IIANet's loops for inference
         codec, fourier = separator.codec, None
         if isinstance(codec, SpectralCodec):
@@ -95,7 +101,11 @@ class SeparationGraph(nn.Module):
                     f"The visual front end {type(self.frontend).__name__} "
                     "cannot be exported: give a model with one of avsep_sb."
                 )
-            self.frontend.input = fixed_crop(self.frontend.input, *roi_size)
+            try:
+                crop = fixed_crop(self.frontend.input, *roi_size)
+            except ValueError as err:
+                raise ConfigError(str(err)) from err
+            self.frontend.input = crop
         if "mixture_consistency" in model.mods:
             consistency = model.mods.mixture_consistency
             # One file holds one basis, where window and hop are the same.

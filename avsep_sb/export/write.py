@@ -18,6 +18,7 @@ from avsep_sb.errors import ConfigError
 from avsep_sb.export.check import EXAMPLE, Speech, largest_difference
 from avsep_sb.export.graph import SeparationGraph
 from avsep_sb.export.onnx_file import OnnxGraph, check_onnx, write_onnx
+from avsep_sb.lobes.frame_autoencoder import FrameInput
 from avsep_sb.lobes.lip_input import PIXEL_MEAN, PIXEL_STD
 
 FILES = {"onnx": "model.onnx", "torchscript": "model.pt"}
@@ -198,10 +199,12 @@ def describe(model, kind, source):
         facts["roi"] = {
             "shape": list(ROI_SIZE),
             "colour": "grey, 0 to 255; cropped and normalised in the graph",
-            "crop": frontend.input.crop(torch.zeros(ROI_SIZE)).shape[-2:],
-            "mean": PIXEL_MEAN,
-            "deviation": PIXEL_STD,
+            "crop": list(frontend.input.crop(torch.zeros(ROI_SIZE)).shape),
+            "normalisation": f"(grey / 255 - {PIXEL_MEAN}) / {PIXEL_STD}",
         }
+        if isinstance(frontend.input, FrameInput):
+            facts["roi"]["resized"] = list(frontend.input.size)
+            facts["roi"]["normalisation"] = "none"
         facts["visual_frontend"] = type(frontend).__name__
         facts["embedding"] = frontend.out_channels
     facts["made_by"] = {

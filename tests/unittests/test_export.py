@@ -237,6 +237,7 @@ def test_record_tells_how_to_run_the_model(exported):
     assert facts["sample_rate"] == 16000 and facts["video_fps"] == 25
     assert facts["roi"]["shape"] == [96, 96] and facts["embedding"] == 6
     assert facts["dimensions"]["lips"][:3] == ["batch", "faces", "frames"]
+    assert facts["roi"]["crop"] == [88, 88]
     assert facts["made_by"]["source"] == "source"
 
 
@@ -255,8 +256,14 @@ def test_command_refuses_bad_input(exported, tmp_path, capsys, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_other_separators_are_refused(tmp_path):
+def test_other_models_are_refused(tmp_path):
     model = toy("avlit")
+    model.mods.visual_frontend = LightLipNet(**FRONTEND, crop=(100, 100))
+    with pytest.raises(ConfigError, match="smaller than the crop of 100"):
+        write.export_model(model, tmp_path / "a", "torchscript")
+    model.mods.separator = iianet(num_sources=2)
+    with pytest.raises(ConfigError, match="several outputs"):
+        write.export_model(model, tmp_path / "a", "torchscript")
     model.mods.separator = torch.nn.Identity()
     with pytest.raises(ConfigError, match="Identity cannot be exported"):
         write.export_model(model, tmp_path / "a", "torchscript")
