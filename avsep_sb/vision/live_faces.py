@@ -98,7 +98,8 @@ class LiveFaces:
                 self.tracks.append(track)
             track.add(self.index, face)
         seen = []
-        for track in self.tracks:
+        # Faces that come together are numbered from left to right.
+        for track in sorted(self.tracks, key=lambda track: track.box[0]):
             fresh = track.last == self.index
             if track.number is None and fresh:
                 self._promote(track)
