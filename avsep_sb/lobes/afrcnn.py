@@ -16,6 +16,7 @@ Authors
  * avsep_sb contributors
 """
 
+import torch
 from torch import nn
 
 from avsep_sb.lobes.channels_last import (
@@ -72,8 +73,12 @@ class JoinConv1d(nn.Conv1d):
         total = filter_frames(signals[0], weights[0], self.bias)
         for signal, weight in zip(signals[1:], weights[1:], strict=True):
             part = filter_frames(signal, weight)
-            # In place: nothing else needs the sum so far.
-            total += resize_frames(part, total.shape[-1])
+            part = resize_frames(part, total.shape[-1])
+            if torch.is_grad_enabled():
+                # In place would copy the gradient, as the sum is a view.
+                total = total + part
+            else:
+                total += part
         return total
 
 
