@@ -23,6 +23,7 @@ from avsep_sb.lobes.iianet_rows import (
     dense,
     dense_weight,
     in_blocks,
+    lay_out,
     taps_of,
 )
 
@@ -103,11 +104,7 @@ class AudioCycle:
         self.lengths = lengths = [length]
         for _ in self.between:
             lengths.append(-(-lengths[-1] // 2))
-        # One feature of full length at a time has to be kept beside the
-        # scales; what a step leaves behind is written over by the next.
-        self.wide = torch.empty(length, channels)
-        self.scales = [torch.empty(size, channels) for size in lengths]
-        self.coarse = [torch.empty(2, size, channels) for size in lengths[1:]]
+        self.wide, self.scales, self.coarse = lay_out(lengths, channels)
         self.no_lips = torch.empty(0, channels).numpy()
 
     def scratch(self, rows, channels=None):
@@ -374,7 +371,7 @@ class AudioCycle:
                 phi.gate.fold(do, sums[0], length),
                 phi.value.fold(do, sums[1], length),
             )
-        joined = torch.empty_like(stream)
+        joined = torch.empty(stream.shape)
 
         def join(start, stop):
             rows = torch.from_numpy(rows_of(0, start, stop))

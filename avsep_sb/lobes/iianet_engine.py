@@ -129,9 +129,7 @@ def separate(net, audio, video=None, faces=1):
 def _separate(net, audio, video, faces):
     length = audio.shape[-1]
     streams = [
-        Stream(
-            item.t().contiguous(), None if video is None else video[n : n + 1]
-        )
+        Stream(item.t(), None if video is None else video[n : n + 1])
         for n, item in enumerate(audio)
     ]
     team = workers()
@@ -233,7 +231,7 @@ class Cycles:
         """Bring the first audio features back in."""
         gate = self.net.audio_gate
         bias, scale = gate.scale.bias, gate.scale.weight[:, 0, 0]
-        gated = torch.empty_like(stream.audio)
+        gated = torch.empty(stream.audio.shape)
 
         def make(start, stop):
             rows = stream.audio[start:stop] + stream.first_audio[start:stop]

@@ -34,7 +34,7 @@ def dense(rows, weight, bias=None):
     >>> dense(torch.ones(5, 2), torch.ones(4, 2, 1, 3)).tolist()[0]
     [6.0, 6.0, 6.0, 6.0]
     """
-    x = rows[None, None].permute(0, 3, 1, 2)
+    x = rows.contiguous()[None, None].permute(0, 3, 1, 2)
     if torch.backends.mkldnn.is_available():
         # torch itself gives kernels of one frame to a matrix product, which
         # takes twice as long on some processors.
@@ -169,6 +169,47 @@ def taps_of(*layers):
     """
     weights = [layer.weight.detach()[:, 0].t() for layer in layers]
     return torch.stack(weights).contiguous().numpy()
+
+
+def lay_out(lengths, channels):
+    """Memory of a cycle, in which what is done with makes room.
+
+    The wide feature before the scales is over when the second scale is
+    made. On the way back, what a scale hands down lies where nothing coarser
+    or finer is still to be read.
+
+    Arguments
+    ---------
+    lengths : list of int
+        Frames of the scales, finest first, at least two.
+    channels : int
+        Channels.
+
+    Returns
+    -------
+    tuple
+        The wide feature [T_0, C], the scales [T_i, C], and for i from 1 on
+        what goes down from a scale, [2, T_i, C].
+
+    Example
+    -------
+    >>> wide, scales, coarse = lay_out([9, 5, 3], 4)
+    >>> len(wide), [len(scale) for scale in scales]
+    (9, [9, 5, 3])
+    """
+    full, below = lengths[0], lengths[1:]
+    end = sum(below)
+    # The two finest that go down need places apart from each other.
+    last = max(3 * below[0], end + 2 * sum(below[2:]), full)
+    rows = torch.empty(full + last + 2 * sum(below[1:2]), channels)
+    finest, rest = rows[:full], rows[full:]
+    scales = [finest, *rest[:end].split(below)]
+    coarse, place = [], end
+    for level, size in enumerate(below):
+        start = (below[0], last)[level] if level < 2 else place
+        place += 2 * size if level >= 2 else 0
+        coarse.append(rest[start : start + 2 * size].view(2, size, channels))
+    return rest[:full], scales, coarse
 
 
 def blocks_of(length, count, block=BLOCK):
