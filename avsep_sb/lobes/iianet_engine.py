@@ -166,7 +166,7 @@ def _separate(net, audio, video, faces):
             rows = net.cross_face(rows.transpose(1, 2), faces).transpose(1, 2)
             for stream, own in zip(streams, rows, strict=True):
                 stream.audio = own.contiguous()
-    return torch.stack([stream.audio.t() for stream in streams]).contiguous()
+    return torch.stack([stream.audio.t() for stream in streams])
 
 
 class Stream:
@@ -304,14 +304,15 @@ class Exchange:
         """
         audio, video = stream.audio, stream.video
         length, seen = len(audio), _as_rows(video)
-        padded = F.pad(audio, (0, 0, 1, 1))
         gates = torch.empty(length, seen.shape[1])
         heard = torch.empty_like(audio)
         arrays = gates.numpy(), heard.numpy()
         nearest = torch.from_numpy(self.frames.between(len(seen), length))
 
         def listen(start, stop, sums):
-            block = dense(padded[start : stop + 2], *self.gate).numpy()
+            rows = audio[max(0, start - 1) : stop + 1]
+            rows = F.pad(rows, (0, 0, int(start == 0), int(stop == length)))
+            block = dense(rows, *self.gate).numpy()
             self.do.add_sums(block, arrays[0], start, sums)
 
         sums = in_blocks(self.team, length, listen, 2, gates.shape[1])
