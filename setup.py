@@ -43,6 +43,10 @@ ROOMS = ["pyroomacoustics>=0.10"]
 JUDGE = ["pocketsphinx>=5.1"]
 # Scores who speaks when; it brings pandas and scikit-learn.
 DER = ["pyannote.metrics>=4"]
+# Compiles IIANet's loops on the user's machine, without a C compiler.
+SPEED = ["numba>=0.60"]
+# Models as ONNX, and what runs them without torch; 33 MB of wheels.
+ONNX = ["onnx>=1.16", "onnxruntime>=1.18"]
 # The consistency tests run the linters; SDR is compared with two others.
 TEST = [
     "pytest>=7",
@@ -55,6 +59,8 @@ TEST = [
     *RAY,
     *JUDGE,
     *DER,
+    *SPEED,
+    *ONNX,
 ]
 
 
@@ -96,6 +102,8 @@ setup(
         "rooms": ROOMS,
         "judge": JUDGE,
         "der": DER,
+        "speed": SPEED,
+        "onnx": ONNX,
         "test": TEST,
         "dev": TEST + PESQ,
     },
