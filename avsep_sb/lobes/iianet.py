@@ -108,7 +108,8 @@ class IIANet(nn.Module):
         With ``cross_face``: share of the training batches without it.
     checkpoint_cycles : bool
         Keep only what enters each cycle for the backward pass, and compute
-        the cycle again there: less memory for a third more time.
+        the cycle again there: less memory, at the price of
+        a second forward pass.
 
     Example
     -------
