@@ -203,7 +203,9 @@ def train_and_evaluate(hparams, run_opts):
         After the test, holding the best weights.
     """
     if "trainer" in hparams:
-        return hparams["trainer"](hparams, run_opts)
+        brain = hparams["trainer"](hparams, run_opts)
+        _leave_group()
+        return brain
     train, valid, test = make_datasets(hparams)
     load_frontend_weights(hparams)
     load_separator_weights(hparams)
@@ -237,7 +239,17 @@ def train_and_evaluate(hparams, run_opts):
     if if_main_process():
         finish_run(hparams, brain)
     ddp_barrier()
+    _leave_group()
     return brain
+
+
+def _leave_group():
+    """Ends the work of several processes.
+
+    A process that ends with the group's threads at work may be aborted.
+    """
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def finish_run(hparams, brain):

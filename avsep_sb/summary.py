@@ -49,6 +49,8 @@ class Summary:
         Of the visual front end; 0 without one.
     frontend_macs : Macs or None
         Of the visual front end, for one second of one face.
+    causal : bool
+        Whether it hears the past alone, but for its latency.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Summary:
     frames: int = 25
     frontend_parameters: int = 0
     frontend_macs: Macs | None = None
+    causal: bool = False
 
 
 def load_model(path):
@@ -135,6 +138,7 @@ def summarise(path, with_frontend=True):
         reach=conv_reach(separator),
         sample_rate=sample_rate,
         frames=frames,
+        causal=hasattr(separator, "latency_samples"),
     )
     frontend = hparams.get("visual_frontend")
     if with_frontend and frontend is not None:
@@ -196,7 +200,11 @@ def describe(summary):
         f"receptive field       {reach} samples, {milliseconds:.0f} ms, "
         "of the sound through convolutions alone;",
         "                      the norms, and the way over the lips, pool over "
-        "the whole input: every output sample depends on all of it",
+        + (
+            "what came before: every output sample depends on all of it"
+            if summary.causal
+            else "the whole input: every output sample depends on all of it"
+        ),
     ]
     if summary.frontend_macs is not None:
         cost = summary.frontend_macs.convs / 1e9

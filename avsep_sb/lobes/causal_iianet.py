@@ -111,6 +111,7 @@ class CausalIIANet(nn.Module):
         #: audio frames for each video frame
         self.lip_period = lips
         self.sample_rate, self.video_fps = sample_rate, video_fps
+        self.audio_only = False
         self.vpre_channels = vpre_channels
         self.look_ahead = look_ahead
         self.num_av_cycles = num_av_cycles

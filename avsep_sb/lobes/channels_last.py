@@ -274,7 +274,10 @@ class FrameNorm(GlobalLayerNorm):
 
     def normalise(self, x, repeats):
         """As in the base class, in the precision of ``x``."""
-        if repeats is not None or not on_cpu(x):
+        # Where x needs no gradient, torch's backward pass of images writes one
+        # all the same, to nowhere.
+        crashes = torch.is_grad_enabled() and not x.requires_grad
+        if repeats is not None or crashes or not on_cpu(x):
             return super().normalise(x, repeats)
         weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
         image = channels_last(x).unsqueeze(2)

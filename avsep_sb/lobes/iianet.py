@@ -319,10 +319,10 @@ class IIANet(nn.Module):
         torch.Tensor
             [N, out_channels, L]
         """
-        if self.fast and iianet_engine.fits(self, audio):
+        solo = self.cross_face is not None and self.cross_face.draw_solo()
+        if self.fast and not solo and iianet_engine.fits(self, audio):
             return iianet_engine.separate(self, audio, video, faces)
         first_audio, first_video = audio, video
-        solo = self.cross_face is not None and self.cross_face.draw_solo()
         for cycle in range(self.num_cycles):
             with_video = cycle < self.num_av_cycles
             if cycle > 0 and self.residual:

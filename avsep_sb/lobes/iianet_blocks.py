@@ -303,8 +303,11 @@ class IntraAttention(nn.Module):
         value = self.value(coarse, repeats)
         if self.local is not None:
             conv, norm = self.local.conv, self.local.norm
-            loops = attend_gradient.apply_here(fine, gate, norm.weight)
-            if loops and length <= new_length:
+            if (
+                length <= new_length
+                and isinstance(norm, GlobalLayerNorm)
+                and attend_gradient.apply_here(fine, gate, norm.weight)
+            ):
                 if self.kernel_size == 1:
                     gain = conv.weight.flatten()
                 else:

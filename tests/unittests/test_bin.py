@@ -17,6 +17,7 @@ from avsep_sb.inference.bin_keys import (
 )
 from avsep_sb.lobes.afrcnn import AFRCNN, JoinConv1d
 from avsep_sb.lobes.bin import ABLATIONS, BIN, POLICIES
+from avsep_sb.lobes.channels_last import FrameNorm, channels_last
 from avsep_sb.lobes.norms import GlobalLayerNorm
 from avsep_sb.losses import fixed_order
 from avsep_sb.macs import count_macs
@@ -316,3 +317,14 @@ def test_foreign_keys_are_refused():
         ours_to_official({"codec.window": torch.zeros(1)})
     with pytest.raises(CheckpointError, match="lacks .*mask_net.1.weight"):
         infer_model_args({"audio_encoder.weight": torch.zeros(9, 1, 16)})
+
+
+def test_norm_of_what_needs_no_gradient():
+    """torch's backward pass of an image's group norm would crash here."""
+    torch.manual_seed(0)
+    norm, x = FrameNorm(6), torch.randn(2, 6, 50)
+    for shown in (channels_last(x), x):
+        norm.zero_grad()
+        (norm(shown) ** 2).sum().backward()
+        expected = 2 * norm(x).detach().square().sum((0, 2))
+        torch.testing.assert_close(norm.weight.grad, expected)

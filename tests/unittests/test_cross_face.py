@@ -123,7 +123,9 @@ def test_a_solo_batch_is_as_without_it(monkeypatch):
     net, (mix, visual) = build(solo_prob=0.5), toy_input()
     monkeypatch.setattr(net.cross_face, "draw_solo", lambda: True)
     with torch.no_grad():
-        assert torch.equal(net(mix, visual), plain_twin(net)(mix, visual))
+        difference = net(mix, visual) - plain_twin(net)(mix, visual)
+    # By the layers and by the fused loops.
+    assert difference.abs().max() < 1e-6
 
 
 def test_draws_have_the_share_and_only_in_training():
