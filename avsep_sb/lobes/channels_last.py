@@ -268,7 +268,8 @@ class FrameNorm(GlobalLayerNorm):
     Example
     -------
     >>> import torch
-    >>> FrameNorm(4)(channels_last(torch.rand(2, 4, 9))).stride()
+    >>> with torch.no_grad():
+    ...     FrameNorm(4)(channels_last(torch.rand(2, 4, 9))).stride()
     (36, 1, 4)
     """
 
