@@ -8,6 +8,10 @@ Authors
  * avsep_sb contributors
 """
 
+import atexit
+import logging
+import os
+import sys
 from pathlib import Path
 
 import speechbrain as sb
@@ -244,12 +248,23 @@ def train_and_evaluate(hparams, run_opts):
 
 
 def _leave_group():
-    """Ends the work of several processes.
+    """Has one of several processes end as soon as Python has.
 
-    A process that ends with the group's threads at work may be aborted.
+    What torch then takes down may abort a process whose work is done (seen
+    with gloo: "terminate called without an active exception"), and the
+    launcher would call the run a failure.
     """
     if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
+        atexit.register(_end_process)
+
+
+def _end_process():
+    if hasattr(sys, "last_value"):  # an error after the training
+        return
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def finish_run(hparams, brain):
