@@ -208,7 +208,7 @@ def train_and_evaluate(hparams, run_opts):
     """
     if "trainer" in hparams:
         brain = hparams["trainer"](hparams, run_opts)
-        _leave_group()
+        _end_when_python_does()
         return brain
     train, valid, test = make_datasets(hparams)
     load_frontend_weights(hparams)
@@ -243,11 +243,11 @@ def train_and_evaluate(hparams, run_opts):
     if if_main_process():
         finish_run(hparams, brain)
     ddp_barrier()
-    _leave_group()
+    _end_when_python_does()
     return brain
 
 
-def _leave_group():
+def _end_when_python_does():
     """Has one of several processes end as soon as Python has.
 
     What torch then takes down may abort a process whose work is done (seen

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
+from avsep_sb.lobes import cpu_gradients
 from avsep_sb.lobes.attend_kernels import compiled
 from avsep_sb.lobes.resize import nearest_frames
 from avsep_sb.lobes.workers import workers
@@ -41,16 +42,8 @@ def apply_here(*tensors):
     False
     """
     return (
-        torch.is_grad_enabled()
-        and any(one.requires_grad for one in tensors)
-        and all(
-            one.device.type == "cpu" and one.dtype == torch.float32
-            for one in tensors
-        )
-        and not torch.is_autocast_enabled("cpu")
-        and not torch.jit.is_tracing()
-        and not torch.compiler.is_compiling()
-        and torch._C._functorch.peek_interpreter_stack() is None
+        cpu_gradients.apply_here(*tensors)
+        and all(one.dtype == torch.float32 for one in tensors)
         and torch._C._len_torch_dispatch_stack() == 0
         and compiled() is not None
     )
