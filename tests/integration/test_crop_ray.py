@@ -7,6 +7,7 @@ several; the process is killed with SIGKILL each time it meets one of them.
 
 import csv
 import os
+import shutil
 import signal
 import sys
 
@@ -45,8 +46,9 @@ def test_a_dying_process_costs_one_clip(ray, tmp_path, monkeypatch):
     pytest.importorskip("espeakng_loader")
     clip = talking_face(0)
     videos = [Video(f"clip{k}", tmp_path / f"clip{k}.mp4") for k in range(5)]
-    for video in videos[:4]:
-        write_clip(video.path, *clip, (224, 224), ("h264", "aac"), 16000, 1)
+    write_clip(videos[0].path, *clip, (224, 224), ("h264", "aac"), 16000, 1)
+    for video in videos[1:4]:
+        shutil.copy(videos[0].path, video.path)
     videos[4].path.write_text("torn")
     # Tasks of two and three clips.
     monkeypatch.setattr(corpus_cluster, "LEAST_TASKS", 2)
@@ -70,9 +72,10 @@ def test_a_dying_process_costs_one_clip(ray, tmp_path, monkeypatch):
     assert set(failures) == {"clip4"}
     assert all(p.stat().st_mtime_ns == at for p, at in before.items())
     mouths = [np.load(media_paths(media, f"clip{k}")["lips"]) for k in (0, 3)]
-    # Ray's worker has one thread, this process has all: sums in another order
-    # move a mouth by a small part of a pixel.
+    # The same bytes went in. Ray's worker has one thread, this process has all:
+    # sums in another order round a few pixels the other way.
     first, last = (mouth["data"].astype(float) for mouth in mouths)
     assert first.shape == last.shape
-    assert np.abs(first - last).mean() < 2
+    assert np.abs(first - last).max() <= 2
+    assert first.std() > 10
     assert not [path for path in media.rglob("*") if ".part" in path.name]

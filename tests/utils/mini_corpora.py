@@ -44,7 +44,12 @@ def write_clip(path, video, audio, size, codecs, rate, channels):
         divisor = np.gcd(rate, SAMPLE_RATE)
         audio = resample_poly(audio, rate // divisor, SAMPLE_RATE // divisor)
     with av.open(str(path), "w") as container:
-        picture = container.add_stream(codecs[0], rate=FPS)
+        # As in synth/scene.py: the same bytes each time. Otherwise crops of
+        # the same clip, encoded twice, differ by 2 grey levels.
+        options = {"threads": "1"}
+        if codecs[0] == "h264":
+            options["mbtree"] = "0"
+        picture = container.add_stream(codecs[0], rate=FPS, options=options)
         picture.width, picture.height = size
         picture.pix_fmt = "yuv420p"
         picture.bit_rate = 1_000_000
