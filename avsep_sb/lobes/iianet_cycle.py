@@ -11,10 +11,8 @@ Authors
 """
 
 import torch
-import torch.nn.functional as F
 
 from avsep_sb.lobes.iianet_blocks import SimpleIntraAttention
-from avsep_sb.lobes.iianet_descent import SIGMOID
 from avsep_sb.lobes.iianet_kernels import compiled
 from avsep_sb.lobes.iianet_rows import (
     Frames,
@@ -22,35 +20,16 @@ from avsep_sb.lobes.iianet_rows import (
     blocks_of,
     dense,
     dense_weight,
+    edges_of,
     in_blocks,
     lay_out,
+    padded_rows,
     taps_of,
 )
+from avsep_sb.lobes.iianet_steps import NUMBERS, Attend, Step
 
 # Rows that a loop works on at a time, within a core's cache.
 WINDOW = 128
-
-
-class Attend:
-    """Weights of one intra-attention, laid out for the loops.
-
-    Arguments
-    ---------
-    phi : avsep_sb.lobes.iianet_blocks.IntraAttention
-        The layer.
-    """
-
-    def __init__(self, phi):
-        single = phi.kernel_size == 1
-
-        def norm(branch):
-            return Norm(branch.norm, branch.conv.weight if single else None)
-
-        self.local, self.gate = norm(phi.local), norm(phi.gate)
-        self.value = norm(phi.value)
-        if not single:
-            self.fine_taps = taps_of(phi.local.conv)
-            self.coarse_taps = taps_of(phi.gate.conv, phi.value.conv)
 
 
 class AudioCycle:
@@ -76,7 +55,6 @@ class AudioCycle:
         slope = up.project.act.weight.detach()
         self.curve = torch.cat([1 + slope, 1 - slope]).div(2).numpy()
         self.straight = torch.tensor([1.0, 0.0]).numpy()
-        self.numbers = torch.tensor(SIGMOID).numpy()
         self.levels = [
             (
                 taps_of(layer.conv)[0],
@@ -104,8 +82,8 @@ class AudioCycle:
         self.lengths = lengths = [length]
         for _ in self.between:
             lengths.append(-(-lengths[-1] // 2))
-        self.wide, self.scales, self.coarse = lay_out(lengths, channels)
-        self.no_lips = torch.empty(0, channels).numpy()
+        self.memory, self.scales, self.coarse = lay_out(lengths, channels)
+        self.none = torch.empty(0, channels).numpy()
 
     def scratch(self, rows, channels=None):
         """Memory of a block."""
@@ -125,7 +103,9 @@ class AudioCycle:
             [T_D, C], the sum of the scales after pooling.
         """
         do, channels = self.do, self.channels
-        source = self.wide.numpy()
+        # The finest scale is made in the place of what it is made of.
+        wide = self.scales[0]
+        source, around = wide.numpy(), (self.none, self.none)
 
         def expand(start, stop, sums):
             block = dense(stream[start:stop], *self.expand).numpy()
@@ -135,21 +115,25 @@ class AudioCycle:
         sums = in_blocks(self.team, length, expand, 2, channels)
         pre = self.expand_norm.fold(do, sums, length)
         curve = self.curve
+        edges = edges_of(wide, blocks_of(length, self.team.count), 2)
         self.sums, self.pres = [], []
         for level, (taps, bias, norm) in enumerate(self.levels):
             out = self.scales[level].numpy()
             stride = 1 if level == 0 else 2
-            layer = (source, pre, curve, taps, bias, stride, out)
+            layer = (pre, curve, taps, bias, stride, out)
 
-            def make(start, stop, sums, layer=layer):
+            def make(
+                start, stop, sums, source=source, edges=edges, layer=layer
+            ):
                 rows = self.scratch(WINDOW)
-                do.filter_rows(*layer, start, stop, rows, sums)
+                there = edges.get(start, around)
+                do.filter_rows(source, there, *layer, start, stop, rows, sums)
 
             sums = in_blocks(self.team, len(out), make, 2, channels)
             pre = norm.fold(do, sums, len(out))
             self.sums.append(sums)
             self.pres.append(pre)
-            source, curve = out, self.straight
+            source, curve, edges = out, self.straight, {}
         return self.pool()
 
     def pool(self):
@@ -170,7 +154,7 @@ class AudioCycle:
         Arguments
         ---------
         x : torch.Tensor
-            [T_D, C]
+            [T_D, C], written over.
 
         Returns
         -------
@@ -179,14 +163,14 @@ class AudioCycle:
         """
         do, team, channels = self.do, self.team, self.channels
         length = len(x)
-        padded = F.pad(x, (0, 0, 1, 1))
-        y, z = torch.empty_like(x), torch.empty_like(x)
+        # Nothing reads x when z is written.
+        y, z = torch.empty_like(x), x
         wide = torch.empty(length, 2 * channels)
-        filtered = torch.empty_like(wide)
-        arrays = [one.numpy() for one in (y, z, wide, filtered)]
+        arrays = [one.numpy() for one in (y, z, wide)]
 
         def first(start, stop, sums):
-            block = dense(padded[start : stop + 2], *self.first).numpy()
+            rows = padded_rows(x, start, stop)
+            block = dense(rows, *self.first).numpy()
             do.add_sums(block, arrays[0], start, sums)
 
         sums = in_blocks(team, length, first, 2, channels)
@@ -200,13 +184,15 @@ class AudioCycle:
 
         sums = in_blocks(team, length, widen, 2, 2 * channels)
         pre = self.widen_norm.fold(do, sums, length)
-        layer = (arrays[2], pre, self.straight, self.ffn_taps, self.ffn_bias, 1)
+        edges = edges_of(wide, blocks_of(length, team.count), 2)
+        layer = (pre, self.straight, self.ffn_taps, self.ffn_bias, 1)
 
         def narrow(start, stop, sums):
             rows = self.scratch(WINDOW, 2 * channels)
             unused = self.scratch(2, 2 * channels)
-            do.filter_rows(*layer, arrays[3], start, stop, rows, unused)
-            block = dense(filtered[start:stop].relu_(), *self.narrow)
+            given = (arrays[2], edges[start], *layer, arrays[2])
+            do.filter_rows(*given, start, stop, rows, unused)
+            block = dense(wide[start:stop].relu_(), *self.narrow)
             do.add_sums(block.numpy(), arrays[1], start, sums)
 
         sums = in_blocks(team, length, narrow, 2, channels)
@@ -228,40 +214,22 @@ class AudioCycle:
 
         Returns
         -------
-        list of tuple
-            For each scale the arguments of ``attend_filter_rows`` from
-            ``x`` to ``lip_frames``.
+        list of avsep_sb.lobes.iianet_steps.Step
+            One for each scale.
         """
         steps = [None] * len(self.lengths)
-        array = top.numpy()
 
         def prepare(level):
-            phi, length = self.from_top[level], self.lengths[level]
+            length = self.lengths[level]
             frames = self.frames.between(len(top), length)
-            if phi is None:
-                pre = self.pres[level]
-                gate, value = torch.sigmoid(top), torch.zeros_like(top)
-            else:
-                pre = phi.local.fold(
-                    self.do, self.sums[level], length, self.pres[level]
-                )
-                # The norms see the top feature at the rate of this scale.
-                counts = torch.bincount(
-                    torch.from_numpy(frames), minlength=len(top)
-                )
-                sums = torch.zeros(2, self.channels, dtype=torch.float64)
-                self.do.weigh_sums(array, counts.numpy(), sums.numpy())
-                scale, shift = phi.gate.map(self.do, sums, length)
-                gate = torch.addcmul(shift, top, scale).sigmoid_()
-                scale, shift = phi.value.map(self.do, sums, length)
-                value = torch.addcmul(shift, top, scale)
-            guide, guide_frames = self.no_lips, frames
+            guide, guide_frames = self.none, frames
             if lips is not None:
                 guide = lips[level].numpy()
                 guide_frames = self.frames.between(len(guide), length)
-            steps[level] = (
-                *(self.scales[level].numpy(), pre, gate.numpy()),
-                *(value.numpy(), frames, guide, guide_frames),
+            steps[level] = Step(
+                *(self.do, self.from_top[level], top, self.scales[level]),
+                *(self.sums[level], self.pres[level]),
+                *(frames, guide, guide_frames),
             )
 
         self.team.share(prepare, len(steps))
@@ -276,7 +244,7 @@ class AudioCycle:
 
         Arguments
         ---------
-        steps : list of tuple
+        steps : list of avsep_sb.lobes.iianet_steps.Step
             Of :meth:`spread`.
 
         Returns
@@ -295,10 +263,11 @@ class AudioCycle:
         def make(number):
             level, start, stop = tasks[number]
             taps = self.between[level].fine_taps[0]
+            step = steps[level].open(start - 2, stop + 2)
             for begin in range(start, stop, WINDOW):
                 end = min(begin + WINDOW, stop)
                 rows = self.scratch(end - begin + 4)
-                self.do.attend_rows(*steps[level], rows, begin - 2, end + 2)
+                self.do.attend_rows(*step, rows, begin - 2, end + 2)
                 self.do.sum_filtered(rows, taps, arrays[number])
 
         self.team.share(make, len(tasks))
@@ -312,74 +281,75 @@ class AudioCycle:
             )
         ]
 
-    def merge(self, steps, stream):
+    def merge(self, steps, stream, out):
         """Join the scales from the coarsest to the finest.
 
         Arguments
         ---------
-        steps : list of tuple
+        steps : list of avsep_sb.lobes.iianet_steps.Step
             Of :meth:`spread`.
         stream : torch.Tensor
             [T, out_channels], added to the result.
-
-        Returns
-        -------
-        torch.Tensor
-            [T, out_channels]
+        out : torch.Tensor
+            [T, out_channels], written; may be ``stream``.
         """
         do, pres = self.do, self.sum_locals(steps)
         maps = None
 
-        def rows_of(level, start, stop):
+        def rows_of(level, start, stop, *there):
             """What comes down at one level, [stop - start, C]."""
             out = self.scratch(stop - start)
             if level == len(self.between):
-                do.attend_rows(*steps[level], out, start, stop)
+                step = steps[level].open(start, stop, *there)
+                do.attend_rows(*step, out, start, stop)
                 return out
             phi, coarse = self.between[level], self.coarse[level]
-            frames = self.frames.between(coarse.shape[1], self.lengths[level])
+            length = self.lengths[level]
+            frames = self.frames.between(self.lengths[level + 1], length)
             first = int(frames[max(start, 0)])
-            last = int(frames[min(stop, len(frames)) - 1]) + 1
-            gate, value = self.scratch(last - first), self.scratch(last - first)
-            do.open_gates(
-                *(coarse.numpy(), first, last, *maps, self.numbers),
-                *(gate, value),
-            )
-            there = (gate, value, frames, first)
+            last = int(frames[min(stop, length) - 1]) + 1
+            # In place the loop would not become vector code.
+            made = torch.empty(2, 2, last - first, self.channels).numpy()
+            (x, y), (gate, value) = made
+            do.filter_pair(coarse.numpy(), phi.coarse_taps, first, last, x, y)
+            do.open_gates(*(x, y, 0, last - first, *maps, NUMBERS, gate, value))
+            above = (gate, value, frames, first)
             taps = phi.fine_taps[0]
+            step = steps[level].open(start - 2, stop + 2, *there)
             for begin in range(start, stop, WINDOW):
                 end = min(begin + WINDOW, stop)
                 rows = self.scratch(end - begin + 4)
-                do.attend_rows(*steps[level], rows, begin - 2, end + 2)
+                do.attend_rows(*step, rows, begin - 2, end + 2)
                 do.filter_attend_rows(
-                    *(rows, taps, pres[level], *there),
+                    *(rows, taps, pres[level], *above),
                     *(out[begin - start : end - start], begin),
                 )
             return out
 
         for level in range(len(self.between), 0, -1):
-            phi = self.between[level - 1]
+            phi, length = self.between[level - 1], self.lengths[level]
             coarse = self.coarse[level - 1].numpy()
+            spans = blocks_of(length, self.team.count)
+            edges = edges_of(self.scales[level], spans, 4)
 
-            def make(start, stop, sums, level=level, phi=phi, coarse=coarse):
-                rows = rows_of(level, start - 2, stop + 2)
-                do.filter_twice(rows, phi.coarse_taps, coarse, start, sums)
+            def make(start, stop, sums, given=(level, phi, coarse, edges)):
+                level, phi, coarse, edges = given
+                there = (start, stop, edges[start])
+                rows = rows_of(level, start - 2, stop + 2, *there)
+                do.keep_rows(rows, phi.coarse_taps, coarse, start, sums)
 
-            length = self.lengths[level]
             sums = in_blocks(self.team, length, make, 2, 2, self.channels)
             maps = (
                 phi.gate.fold(do, sums[0], length),
                 phi.value.fold(do, sums[1], length),
             )
-        joined = torch.empty(stream.shape)
 
         def join(start, stop):
             rows = torch.from_numpy(rows_of(0, start, stop))
             torch.add(
                 dense(rows, *self.join),
                 stream[start:stop],
-                out=joined[start:stop],
+                out=out[start:stop],
             )
 
         in_blocks(self.team, len(stream), join)
-        return joined

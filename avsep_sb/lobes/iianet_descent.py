@@ -11,27 +11,48 @@ import math
 
 
 def attend_rows(
-    x, pre, gate, value, frames, lips, lip_frames, out, start, stop
+    x,
+    around,
+    first,
+    last,
+    pre,
+    frames,
+    lips,
+    lip_frames,
+    gate,
+    value,
+    offset,
+    out,
+    start,
+    stop,
 ):
     """Intra-attention of the top to a scale, and of the lips to both.
 
-    y[t] = (z[t] gate[frames[t]] + value[frames[t]]) lips[lip_frames[t]] with
-    z = pre[0] x + pre[1] (Eqs. 2 and 4), and zeros around.
+    y[t] = (z[t] gate[j] + value[j]) lips[lip_frames[t]] with
+    z = pre[0] x + pre[1] and j = frames[t] - offset (Eqs. 2 and 4), and zeros
+    around.
 
     Arguments
     ---------
     x : array
         [T, C]
+    around : tuple of array
+        What x was before row ``first`` and from row ``last`` on, [n, C]
+        each: other threads may have written there.
+    first, last : int
+        Rows of x that still hold it.
     pre : array
         [2, C], the filter of one tap and the norm of x.
-    gate, value : array
-        [T', C], of the coarse feature.
     frames : array
         [T], which coarse frame goes with each frame.
     lips : array
         [Tv, C], 1 + sigmoid of the lips' feature; without rows for none.
     lip_frames : array
         [T], which of its frames goes with each frame.
+    gate, value : array
+        [T', C], some rows of the coarse feature.
+    offset : int
+        Coarse frame that is the first row of ``gate``.
     out : array
         [at least stop - start, C]
     start, stop : int
@@ -39,6 +60,7 @@ def attend_rows(
     """
     length, channels = x.shape
     zero = x.dtype.type(0)
+    before, after = around
     scale, shift = pre[0], pre[1]
     for t in range(start, stop):
         y = out[t - start]
@@ -46,7 +68,13 @@ def attend_rows(
             for c in range(channels):
                 y[c] = zero
             continue
-        row, g, v = x[t], gate[frames[t]], value[frames[t]]
+        row = x[t]
+        if t < first:
+            row = before[before.shape[0] - first + t]
+        if t >= last:
+            row = after[t - last]
+        j = frames[t] - offset
+        g, v = gate[j], value[j]
         for c in range(channels):
             y[c] = (scale[c] * row[c] + shift[c]) * g[c] + v[c]
         if lips.shape[0]:
@@ -138,8 +166,37 @@ SIGMOID = (
 )
 
 
-def open_gates(coarse, start, stop, gate_map, value_map, numbers, gate, value):
-    """Norms of the coarse feature's two filtered forms, and the sigmoid.
+def filter_pair(coarse, taps, start, stop, gate, value):
+    """Two depthwise convolutions of one feature: gate and value.
+
+    Arguments
+    ---------
+    coarse : array
+        [T + 4, C], with two rows of zeros at each end.
+    taps : array
+        [2, 5, C]
+    start, stop : int
+        Frames to make.
+    gate, value : array
+        [stop - start, C], written.
+    """
+    for n in range(2):
+        w0, w1, w2 = taps[n, 0], taps[n, 1], taps[n, 2]
+        w3, w4 = taps[n, 3], taps[n, 4]
+        for t in range(start, stop):
+            to = gate[t - start] if n == 0 else value[t - start]
+            y0, y1, y2 = coarse[t], coarse[t + 1], coarse[t + 2]
+            y3, y4 = coarse[t + 3], coarse[t + 4]
+            for c in range(to.shape[0]):
+                to[c] = (
+                    (w0[c] * y0[c] + w1[c] * y1[c])
+                    + (w2[c] * y2[c] + w3[c] * y3[c])
+                    + w4[c] * y4[c]
+                )
+
+
+def open_gates(x, y, start, stop, gate_map, value_map, numbers, gate, value):
+    """Norms of what makes gate and value, and the sigmoid of the gate.
 
     The sigmoid is 1/2 + sign(z) (1 - e) / (1 + e) / 2 with e = exp(-|z|), the
     sixteenth power of exp(-|z| / 16): sums and products alone, which make
@@ -147,8 +204,8 @@ def open_gates(coarse, start, stop, gate_map, value_map, numbers, gate, value):
 
     Arguments
     ---------
-    coarse : array
-        [2, T, C]
+    x, y : array
+        [T, C], of which the gate and the value are made.
     start, stop : int
         Rows to take.
     gate_map, value_map : array
@@ -164,7 +221,7 @@ def open_gates(coarse, start, stop, gate_map, value_map, numbers, gate, value):
     one = half + half
     a, b, d, f = gate_map[0], gate_map[1], value_map[0], value_map[1]
     for t in range(start, stop):
-        row, to = coarse[0, t], gate[t - start]
+        row, to = x[t], gate[t - start]
         for c in range(row.shape[0]):
             z = a[c] * row[c] + b[c]
             u = min(abs(z), limit) * part
@@ -175,13 +232,16 @@ def open_gates(coarse, start, stop, gate_map, value_map, numbers, gate, value):
             e *= e
             e *= e
             to[c] = half + half * math.copysign((one - e) / (one + e), z)
-        row, to = coarse[1, t], value[t - start]
+        row, to = y[t], value[t - start]
         for c in range(row.shape[0]):
             to[c] = d[c] * row[c] + f[c]
 
 
-def filter_twice(y, taps, out, start, sums):
-    """Two depthwise convolutions of one feature: gate and value.
+def keep_rows(y, taps, out, start, sums):
+    """Keep a feature, and the sums of its two filtered forms: gate and value.
+
+    What is filtered takes twice the memory of what goes in, and is made again
+    where it is read.
 
     Arguments
     ---------
@@ -190,18 +250,21 @@ def filter_twice(y, taps, out, start, sums):
     taps : array
         [2, 5, C]
     out : array
-        [2, T, C], of which n rows from ``start`` on are written.
+        [T + 4, C], of which n rows from ``start + 2`` on are written.
     start : int
-        First row to make.
+        First frame to keep.
     sums : array
-        [2, 2, C], sums and sums of squares of both, added to.
+        [2, 2, C], sums and sums of squares of both forms, added to.
     """
+    for t in range(y.shape[0] - 4):
+        row, to = y[t + 2], out[start + t + 2]
+        for c in range(y.shape[1]):
+            to[c] = row[c]
     for n in range(2):
         total, squares = sums[n, 0], sums[n, 1]
         w0, w1, w2 = taps[n, 0], taps[n, 1], taps[n, 2]
         w3, w4 = taps[n, 3], taps[n, 4]
         for t in range(y.shape[0] - 4):
-            to = out[n, start + t]
             y0, y1, y2, y3, y4 = y[t], y[t + 1], y[t + 2], y[t + 3], y[t + 4]
             for c in range(y.shape[1]):
                 z = (
@@ -209,6 +272,5 @@ def filter_twice(y, taps, out, start, sums):
                     + (w2[c] * y2[c] + w3[c] * y3[c])
                     + w4[c] * y4[c]
                 )
-                to[c] = z
                 total[c] += z
                 squares[c] += z * z

@@ -5,7 +5,6 @@ Authors
 """
 
 import torch
-import torch.nn.functional as F
 
 from avsep_sb.lobes.iianet_blocks import (
     BottomUp,
@@ -22,6 +21,7 @@ from avsep_sb.lobes.iianet_rows import (
     dense,
     dense_weight,
     in_blocks,
+    padded_rows,
 )
 from avsep_sb.lobes.iianet_topdown import TopDown
 from avsep_sb.lobes.workers import solo, workers
@@ -127,11 +127,16 @@ def separate(net, audio, video=None, faces=1):
 
 
 def _separate(net, audio, video, faces):
-    length = audio.shape[-1]
     streams = [
         Stream(item.t(), None if video is None else video[n : n + 1])
         for n, item in enumerate(audio)
     ]
+    _run(net, streams, audio.shape[-1], faces)
+    return torch.stack([stream.audio.t() for stream in streams])
+
+
+def _run(net, streams, length, faces):
+    """Run all cycles over all streams, in place."""
     team = workers()
     together = team.count if length <= SIDE_BY_SIDE else 1
     # Threads that each have an item of their own never wait for each other;
@@ -166,7 +171,6 @@ def _separate(net, audio, video, faces):
             rows = net.cross_face(rows.transpose(1, 2), faces).transpose(1, 2)
             for stream, own in zip(streams, rows, strict=True):
                 stream.audio = own.contiguous()
-    return torch.stack([stream.audio.t() for stream in streams])
 
 
 class Stream:
@@ -183,6 +187,18 @@ class Stream:
     def __init__(self, audio, video):
         self.audio = self.first_audio = audio
         self.video = self.first_video = video
+
+    def own_audio(self):
+        """Memory for new audio: the old's, unless that will be needed.
+
+        Returns
+        -------
+        torch.Tensor
+            [L, out_channels]
+        """
+        if self.audio is self.first_audio:
+            return torch.empty(self.audio.shape)
+        return self.audio
 
 
 class Cycles:
@@ -201,9 +217,12 @@ class Cycles:
     def __init__(self, net, length, team):
         self.net, self.team = net, team
         self.audio = AudioCycle(net, length, team)
-        self.exchange = None
+        self.meeting = self.exchange = None
+        if isinstance(net.top.fusion, CrossModalFusion):
+            self.meeting = Exchange(net.top.fusion, team)
         if isinstance(net.bottom, CrossModalFusion):
-            self.exchange = Exchange(net.bottom, team)
+            # By then the cycle's memory is free.
+            self.exchange = Exchange(net.bottom, team, self.audio.memory)
 
     def run(self, cycle, stream):
         """Do one cycle.
@@ -225,13 +244,19 @@ class Cycles:
             self.look(stream, cycle == net.num_av_cycles - 1)
             return
         top = self.audio.feed_forward(self.audio.bottom_up(stream.audio))
-        stream.audio = self.audio.merge(self.audio.spread(top), stream.audio)
+        self.merge(stream, top)
+
+    def merge(self, stream, top, guides=None):
+        """Take the way back, and add what entered the cycle."""
+        out = stream.own_audio()
+        self.audio.merge(self.audio.spread(top, guides), stream.audio, out)
+        stream.audio = out
 
     def gate(self, stream):
         """Bring the first audio features back in."""
         gate = self.net.audio_gate
         bias, scale = gate.scale.bias, gate.scale.weight[:, 0, 0]
-        gated = torch.empty(stream.audio.shape)
+        gated = stream.own_audio()
 
         def make(start, stop):
             rows = stream.audio[start:stop] + stream.first_audio[start:stop]
@@ -242,14 +267,15 @@ class Cycles:
 
     def look(self, stream, last):
         """Do an audio-visual cycle; after the last no video is kept."""
-        net, audio, video = self.net, stream.audio, stream.video
+        net, video = self.net, stream.video
         need_stream = not last or net.bottom is not None
         need_scales = need_stream or net.middle is not None
-        pooled = self.audio.bottom_up(audio)
+        pooled = self.audio.bottom_up(stream.audio)
         scales, lips = net.video_bottom_up(video)
-        if net.top.fusion is not None:
-            pooled, lips = net.top.fusion(_as_layers(pooled), lips, need_scales)
-            pooled = _as_rows(pooled)
+        if self.meeting is not None:
+            top = Stream(pooled, lips)
+            self.meeting.run(top, need_scales)
+            lips = top.video
         top = self.audio.feed_forward(pooled)
         if need_scales:
             scales = net.video_top_down.spread(scales, net.top.video(lips))
@@ -259,7 +285,7 @@ class Cycles:
                 _as_rows(1.0 + torch.sigmoid(layer(scale)))
                 for layer, scale in zip(net.middle.scales, scales, strict=True)
             ]
-        stream.audio = self.audio.merge(self.audio.spread(top, guides), audio)
+        self.merge(stream, top, guides)
         if not need_stream:
             stream.video = None
             return
@@ -274,7 +300,7 @@ class Cycles:
 
 
 class Exchange:
-    """InterA-B over one stream (Eq. 7).
+    """InterA-T or InterA-B over one stream (Eq. 7).
 
     Arguments
     ---------
@@ -282,10 +308,12 @@ class Exchange:
         The layers.
     team : avsep_sb.lobes.workers.Workers
         Threads that share the work.
+    memory : torch.Tensor, optional
+        [n], to work in.
     """
 
-    def __init__(self, fusion, team):
-        self.fusion, self.team = fusion, team
+    def __init__(self, fusion, team, memory=()):
+        self.fusion, self.team, self.memory = fusion, team, memory
         self.do, self.frames = compiled(), Frames()
         self.gate = dense_weight(fusion.audio_gate.conv)
         self.gate_norm = Norm(fusion.audio_gate.norm)
@@ -298,20 +326,22 @@ class Exchange:
         Arguments
         ---------
         stream : Stream
-            Changed in place.
+            Changed in place, its audio too.
         need_video : bool
             Whether the new video will be used.
         """
         audio, video = stream.audio, stream.video
         length, seen = len(audio), _as_rows(video)
-        gates = torch.empty(length, seen.shape[1])
-        heard = torch.empty_like(audio)
+        memory, sizes = self.memory, (length * seen.shape[1], audio.numel())
+        if len(memory) < sum(sizes):
+            memory = torch.empty(sum(sizes))
+        gates, heard = memory[: sum(sizes)].split(sizes)
+        gates, heard = gates.view(length, -1), heard.view(length, -1)
         arrays = gates.numpy(), heard.numpy()
         nearest = torch.from_numpy(self.frames.between(len(seen), length))
 
         def listen(start, stop, sums):
-            rows = audio[max(0, start - 1) : stop + 1]
-            rows = F.pad(rows, (0, 0, int(start == 0), int(stop == length)))
+            rows = padded_rows(audio, start, stop)
             block = dense(rows, *self.gate).numpy()
             self.do.add_sums(block, arrays[0], start, sums)
 
@@ -327,18 +357,18 @@ class Exchange:
         sums = in_blocks(self.team, length, enter, 2, heard.shape[1])
         gain, constant = self.enter_norm.map(self.do, sums, length)
 
-        def add(start, stop):
-            rows = heard[start:stop].mul_(gain).add_(constant)
-            rows.add_(audio[start:stop])
-
-        in_blocks(self.team, length, add)
-        stream.audio = heard
         stream.video = None
         if need_video:
             gate = torch.sigmoid(self.fusion.video_gate(video))
             frames = torch.from_numpy(self.frames.between(length, len(seen)))
             sound = _as_layers(audio[frames])
             stream.video = video + self.fusion.to_video(sound * gate)
+
+        def add(start, stop):
+            rows = heard[start:stop].mul_(gain).add_(constant)
+            audio[start:stop].add_(rows)
+
+        in_blocks(self.team, length, add)
 
 
 def _as_rows(x):

@@ -109,7 +109,7 @@ def fold_norm(sums, count, pre, gain, weight, bias, eps, out):
 
 
 def filter_rows(
-    x, pre, curve, taps, bias, stride, out, start, stop, rows, sums
+    x, around, pre, curve, taps, bias, stride, out, start, stop, rows, sums
 ):
     """Norm, PReLU and depthwise convolution: a step of the bottom-up pass.
 
@@ -121,6 +121,9 @@ def filter_rows(
     ---------
     x : array
         [T, C]
+    around : tuple of array
+        None, two of [0, C], or x before and after the rows ``start`` to
+        ``stop``, [2, C] at most: then ``out`` may be ``x``.
     pre : array
         [2, C], the norm of x.
     curve : array
@@ -142,23 +145,37 @@ def filter_rows(
     """
     length, channels = x.shape
     zero = x.dtype.type(0)
+    before, after = around
+    first, last = 0, length
+    if before.shape[0] or after.shape[0]:
+        first, last = start, stop
     scale, shift, total, squares = pre[0], pre[1], sums[0], sums[1]
     w0, w1, w2, w3, w4 = taps[0], taps[1], taps[2], taps[3], taps[4]
     straight, bend = curve[0], curve[1]
-    step = (rows.shape[0] - 5) // stride + 1
+    step, kept = (rows.shape[0] - 5) // stride + 1, 0
     for begin in range(start, stop, step):
         end = min(begin + step, stop)
         low = begin * stride - 2
-        for t in range(low, (end - 1) * stride + 3):
+        # What the last rows were made of may no longer be there.
+        for k in range(kept):
+            y, known = rows[k], rows[step * stride + k]
+            for c in range(channels):
+                y[c] = known[c]
+        for t in range(low + kept, (end - 1) * stride + 3):
             y = rows[t - low]
             if t < 0 or t >= length:
                 for c in range(channels):
                     y[c] = zero
             else:
                 row = x[t]
+                if t < first:
+                    row = before[before.shape[0] - first + t]
+                if t >= last:
+                    row = after[t - last]
                 for c in range(channels):
                     z = scale[c] * row[c] + shift[c]
                     y[c] = straight * z + bend * abs(z)
+        kept = 5 - stride
         for t in range(begin, end):
             k, to = (t - begin) * stride, out[t]
             y0, y1, y2 = rows[k], rows[k + 1], rows[k + 2]
@@ -213,8 +230,9 @@ KERNELS = (
     iianet_descent.attend_rows,
     iianet_descent.sum_filtered,
     iianet_descent.filter_attend_rows,
+    iianet_descent.filter_pair,
     iianet_descent.open_gates,
-    iianet_descent.filter_twice,
+    iianet_descent.keep_rows,
 )
 
 

@@ -5,6 +5,7 @@ Authors
 """
 
 import torch
+import torch.nn.functional as F
 
 from avsep_sb.lobes.resize import nearest_frames
 
@@ -43,6 +44,31 @@ def dense(rows, weight, bias=None):
     else:
         y = torch.conv2d(x, weight, bias)
     return y.permute(0, 2, 3, 1)[0, 0].contiguous()
+
+
+def padded_rows(rows, start, stop):
+    """Some rows with one more at each end, zeros around the signal.
+
+    Arguments
+    ---------
+    rows : torch.Tensor
+        [T, C]
+    start, stop : int
+        The rows.
+
+    Returns
+    -------
+    torch.Tensor
+        [stop - start + 2, C]
+
+    Example
+    -------
+    >>> padded_rows(torch.ones(5, 1), 3, 5).flatten().tolist()
+    [1.0, 1.0, 1.0, 0.0]
+    """
+    found = rows[max(0, start - 1) : stop + 1]
+    ends = int(start == 0), int(stop == len(rows))
+    return F.pad(found, (0, 0, *ends)) if any(ends) else found
 
 
 def dense_weight(layer):
@@ -172,44 +198,36 @@ def taps_of(*layers):
 
 
 def lay_out(lengths, channels):
-    """Memory of a cycle, in which what is done with makes room.
+    """Memory of a cycle.
 
-    The wide feature before the scales is over when the second scale is
-    made. On the way back, what a scale hands down lies where nothing coarser
-    or finer is still to be read.
+    What goes down from a scale lies in its place, in which two rows more at
+    each end are zeros: padding for the filters that read it.
 
     Arguments
     ---------
     lengths : list of int
-        Frames of the scales, finest first, at least two.
+        Frames of the scales, finest first.
     channels : int
         Channels.
 
     Returns
     -------
     tuple
-        The wide feature [T_0, C], the scales [T_i, C], and for i from 1 on
-        what goes down from a scale, [2, T_i, C].
+        All of it [n], the scales [T_i, C], and for i from 1 on what goes down
+        from a scale, [T_i + 4, C].
 
     Example
     -------
-    >>> wide, scales, coarse = lay_out([9, 5, 3], 4)
-    >>> len(wide), [len(scale) for scale in scales]
-    (9, [9, 5, 3])
+    >>> memory, scales, coarse = lay_out([9, 5, 3], 4)
+    >>> len(memory), [len(scale) for scale in scales]
+    (100, [9, 5, 3])
     """
-    full, below = lengths[0], lengths[1:]
-    end = sum(below)
-    # The two finest that go down need places apart from each other.
-    last = max(3 * below[0], end + 2 * sum(below[2:]), full)
-    rows = torch.empty(full + last + 2 * sum(below[1:2]), channels)
-    finest, rest = rows[:full], rows[full:]
-    scales = [finest, *rest[:end].split(below)]
-    coarse, place = [], end
-    for level, size in enumerate(below):
-        start = (below[0], last)[level] if level < 2 else place
-        place += 2 * size if level >= 2 else 0
-        coarse.append(rest[start : start + 2 * size].view(2, size, channels))
-    return rest[:full], scales, coarse
+    sizes = [lengths[0], *(length + 4 for length in lengths[1:])]
+    rows = torch.empty(sum(sizes), channels)
+    finest, *coarse = rows.split(sizes)
+    for place in coarse:
+        place[:2] = place[-2:] = 0
+    return rows.flatten(), [finest, *(each[2:-2] for each in coarse)], coarse
 
 
 def blocks_of(length, count, block=BLOCK):
@@ -238,6 +256,39 @@ def blocks_of(length, count, block=BLOCK):
     size = -(-length // count)
     starts = range(0, length, size)
     return [(start, min(start + size, length)) for start in starts]
+
+
+def edges_of(rows, spans, reach):
+    """Keep what lies around blocks that are to be written in place.
+
+    Arguments
+    ---------
+    rows : torch.Tensor
+        [T, C]
+    spans : list of tuple
+        Start and stop of each block.
+    reach : int
+        Rows before and after a block that it is made of.
+
+    Returns
+    -------
+    dict
+        By the start of a block the rows before and after, arrays of [reach,
+        C] or, at the ends, less.
+
+    Example
+    -------
+    >>> edges = edges_of(torch.arange(6.0)[:, None], [(0, 3), (3, 6)], 2)
+    >>> edges[0][1].tolist(), edges[3][0].tolist()
+    ([[3.0], [4.0]], [[1.0], [2.0]])
+    """
+    return {
+        start: (
+            rows[max(0, start - reach) : start].clone().numpy(),
+            rows[stop : stop + reach].clone().numpy(),
+        )
+        for start, stop in spans
+    }
 
 
 def in_blocks(team, length, make, *sums, block=BLOCK):

@@ -5,9 +5,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from avsep_sb.lobes import iianet_descent, iianet_engine, iianet_kernels
+from avsep_sb.lobes import (
+    iianet_descent,
+    iianet_engine,
+    iianet_kernels,
+    iianet_steps,
+)
 from avsep_sb.lobes.iianet import IIANet
-from avsep_sb.lobes.iianet_rows import dense, dense_weight
+from avsep_sb.lobes.iianet_rows import dense, dense_weight, edges_of
 from avsep_sb.lobes.workers import Workers, solo
 from tests.unittests.test_iianet import AUDIO_ONLY, TOY, VARIANTS, fusion
 
@@ -163,10 +168,12 @@ def test_filter_rows_is_norm_prelu_convolution(stride):
     )[0].t()
     curve = torch.tensor([1 + slope, 1 - slope]) / 2
     out, sums = torch.zeros_like(wanted), torch.zeros(2, 3)
+    none = torch.empty(0, 3).numpy()
     arrays = [one.numpy() for one in (x, pre, curve, taps, bias)]
     for start, stop in ((0, 2), (2, len(out))):
         iianet_kernels.filter_rows(
-            *(*arrays, stride, out.numpy(), start, stop),
+            *(arrays[0], (none, none), *arrays[1:]),
+            *(stride, out.numpy(), start, stop),
             *(torch.empty(7, 3).numpy(), sums.numpy()),
         )
     torch.testing.assert_close(out, wanted.contiguous())
@@ -175,16 +182,59 @@ def test_filter_rows_is_norm_prelu_convolution(stride):
 
 
 def test_gates_are_sigmoids():
-    z = torch.linspace(-90, 90, 721).reshape(1, 721, 1).repeat(2, 1, 1)
+    z = torch.linspace(-90, 90, 721)[:, None]
+    coarse = F.pad(z, (0, 0, 2, 2))
     same_map = torch.tensor([[1.0], [0.0]]).numpy()
-    gate, value = torch.empty(721, 1), torch.empty(721, 1)
+    # The gate sees the frame itself, the value the frame before.
+    taps = torch.zeros(2, 5, 1)
+    taps[0, 2] = taps[1, 1] = 1
+    gate, value = torch.empty(700, 1), torch.empty(700, 1)
+    pair = gate.numpy(), value.numpy()
+    iianet_descent.filter_pair(coarse.numpy(), taps.numpy(), 21, 721, *pair)
+    numbers = torch.tensor(iianet_descent.SIGMOID).numpy()
     iianet_descent.open_gates(
-        *(z.numpy(), 0, 721, same_map, same_map),
-        torch.tensor(iianet_descent.SIGMOID).numpy(),
-        *(gate.numpy(), value.numpy()),
+        *(*pair, 0, 700, same_map, same_map, numbers, *pair)
     )
-    assert (gate - torch.sigmoid(z[0])).abs().max() < 5e-7
-    assert torch.equal(value, z[0])
+    assert (gate - torch.sigmoid(z[21:])).abs().max() < 5e-7
+    assert torch.equal(value, z[20:-1])
+
+
+def test_a_block_written_in_place_reads_what_was_there():
+    x, taps, bias = torch.randn(23, 3), torch.randn(5, 3), torch.zeros(3)
+    same_map = torch.tensor([[1.0] * 3, [0.0] * 3]).numpy()
+    wanted = F.conv1d(x.t()[None], taps.t()[:, None], padding=2, groups=3)
+    spans = [(9, 18), (0, 9), (18, 23)]
+    edges, sums = edges_of(x, spans, 2), torch.zeros(2, 3).numpy()
+    for start, stop in spans:
+        iianet_kernels.filter_rows(
+            *(x.numpy(), edges[start], same_map, torch.tensor([1, 0]).numpy()),
+            *(taps.numpy(), bias.numpy(), 1, x.numpy(), start, stop),
+            *(torch.empty(7, 3).numpy(), sums),
+        )
+    torch.testing.assert_close(x, wanted[0].t().contiguous())
+
+
+@pytest.mark.parametrize("length", [1, 2, 5, 600, 1100])
+def test_loops_give_the_same_at_any_length(length):
+    # Blocks have 512 rows: scales of one block and of several, in place.
+    net = build(depth=3, audio_only=True)
+    audio = torch.randn(2, net.bottleneck.out_channels, length)
+    found = []
+    for net.fast in (False, True):
+        with torch.no_grad():
+            found.append(net.separate(audio))
+    scale = found[0].abs().max()
+    torch.testing.assert_close(found[1] / scale, found[0] / scale)
+
+
+def test_gates_made_block_by_block_are_the_same(monkeypatch):
+    net = build()
+    mix, visual = torch.randn(1, 9000), torch.randn(1, 2, 3, 7)
+    layers, whole = both(net, mix, visual)
+    monkeypatch.setattr(iianet_steps, "SHORT", 0)
+    _, blocks = both(net, mix, visual)
+    assert torch.equal(blocks, whole)
+    assert not torch.equal(layers, whole)
 
 
 @pytest.mark.parametrize("size", [1, 3])
