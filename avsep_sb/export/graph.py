@@ -67,9 +67,12 @@ class SeparationGraph(nn.Module):
         On the CPU.
     roi_size : tuple
         Height and width of the mouth ROIs, in pixels.
+    both : bool
+        Whether the voices are given as the separator makes them, too, if they
+        are made to add up to the mixture after it.
     """
 
-    def __init__(self, model, roi_size=(96, 96)):
+    def __init__(self, model, roi_size=(96, 96), both=False):
         super().__init__()
         separator = shallow_copy(model.mods.separator)
         if not isinstance(separator, (IIANet, MaskingSeparator)):
@@ -112,6 +115,7 @@ class SeparationGraph(nn.Module):
             if fourier is None or not same_transform(codec, consistency):
                 fourier = FourierConvolution(consistency)
             self.consistency = ConvolutionConsistency(consistency, fourier)
+        self.both = both and self.consistency is not None
         self.eval()
 
     def forward(self, mix, lips=None, lips_mask=None):
@@ -129,16 +133,19 @@ class SeparationGraph(nn.Module):
         Returns
         -------
         torch.Tensor
-            [B, T, S] float32
+            [B, T, S] float32, or two of these with ``both``.
         """
         with ExportableOperations():
             visual = None if self.frontend is None else self.frontend(lips)
-            sources = self.separator(mix, visual, lips_mask)
+            sources = estimates = self.separator(mix, visual, lips_mask)
             if self.consistency is not None:
                 sources = self.consistency(sources, mix)
             # A bias in the model may make a hum out of digital silence.
             sounds = mix.abs().amax(1) > 0
-            return sources * sounds[:, None, None].to(sources.dtype)
+            sounds = sounds[:, None, None].to(sources.dtype)
+            if self.both:
+                return sources * sounds, estimates * sounds
+            return sources * sounds
 
 
 def shallow_copy(module):

@@ -10,8 +10,10 @@ import numpy as np
 import torch
 
 from avsep_sb.errors import ConfigError
+from avsep_sb.inference.onnx_separator import open_graph
 
 OPSET = 18
+OUTPUTS = ("sources", "estimates")
 INSTALL = "install them with pip install 'avsep_sb[onnx]'."
 
 
@@ -47,7 +49,7 @@ def write_onnx(graph, example, inputs, path):
         What it is traced with, of sizes that differ from each other.
     inputs : dict
         Name of each input to the names of its dimensions; a number stands
-        for a fixed one. So for "sources", the output.
+        for a fixed one. So for the outputs, those of ``OUTPUTS``.
     path : Path
         The file.
 
@@ -57,7 +59,7 @@ def write_onnx(graph, example, inputs, path):
     """
     import onnx
 
-    names = [name for name in inputs if name != "sources"]
+    names = [name for name in inputs if name not in OUTPUTS]
     axes = {
         name: {k: dim for k, dim in enumerate(dims) if isinstance(dim, str)}
         for name, dims in inputs.items()
@@ -70,7 +72,7 @@ def write_onnx(graph, example, inputs, path):
             example,
             str(path),
             input_names=names,
-            output_names=["sources"],
+            output_names=[name for name in OUTPUTS if name in inputs],
             dynamic_axes=axes,
             opset_version=OPSET,
             dynamo=False,
@@ -121,18 +123,11 @@ class OnnxGraph:
     """
 
     def __init__(self, path, threads=0):
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        self.session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
+        self.session = open_graph(path, threads)
         self.names = [node.name for node in self.session.get_inputs()]
 
     def __call__(self, *inputs):
         """Runs it; arguments and result are tensors on the CPU."""
         arrays = [np.ascontiguousarray(x.numpy()) for x in inputs]
         feed = dict(zip(self.names, arrays, strict=True))
-        return torch.from_numpy(self.session.run(None, feed)[0])
+        return torch.from_numpy(self.session.run(["sources"], feed)[0])

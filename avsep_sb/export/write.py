@@ -18,13 +18,38 @@ from avsep_sb.errors import ConfigError
 from avsep_sb.export.check import EXAMPLE, Speech, largest_difference
 from avsep_sb.export.graph import SeparationGraph
 from avsep_sb.export.onnx_file import OnnxGraph, check_onnx, write_onnx
+from avsep_sb.inference.folder import FORMAT_VERSION
 from avsep_sb.lobes.frame_autoencoder import FrameInput
 from avsep_sb.lobes.lip_input import PIXEL_MEAN, PIXEL_STD
+from avsep_sb.lobes.mixture_consistency import MixtureConsistency
 
 FILES = {"onnx": "model.onnx", "torchscript": "model.pt"}
 SCRIPT = "separate_onnx.py"
 #: what the pipeline writes
 ROI_SIZE = (96, 96)
+GRAPH_YAML = """\
+# Exported model of avsep_sb; onnxruntime runs model.onnx on the CPU. Load with
+#   from avsep_sb.inference.separation import AVSeparation
+#   AVSeparation.from_hparams(source="<this folder>")
+format_version: {version}
+sample_rate: {sample_rate}
+video_fps: {video_fps}
+num_spks: {num_spks}
+
+separator: !new:avsep_sb.inference.onnx_separator.OnnxSeparator
+
+modules:
+{modules}
+
+audio_normalizer: !new:speechbrain.dataio.preprocess.AudioNormalizer
+    sample_rate: !ref <sample_rate>
+
+pretrainer: !new:avsep_sb.inference.onnx_separator.GraphPretrainer
+    loadables:
+        separator: !ref <separator>
+    custom_hooks:
+        separator: !name:avsep_sb.inference.onnx_separator.load_graph
+"""
 
 
 def check_target(folder):
@@ -53,8 +78,8 @@ def check_target(folder):
     return folder
 
 
-def dimensions(sees, roi_size=ROI_SIZE):
-    """Names the dimensions of inputs and output.
+def dimensions(sees, roi_size=ROI_SIZE, both=False):
+    """Names the dimensions of inputs and outputs.
 
     Arguments
     ---------
@@ -62,6 +87,8 @@ def dimensions(sees, roi_size=ROI_SIZE):
         Whether the model is given faces.
     roi_size : tuple
         Height and width of the mouths.
+    both : bool
+        Whether there are voices before they are made to add up, too.
 
     Returns
     -------
@@ -77,8 +104,9 @@ def dimensions(sees, roi_size=ROI_SIZE):
     if sees:
         table["lips"] = ["batch", "faces", "frames", *roi_size]
         table["lips_mask"] = ["batch", "faces", "frames"]
-    voices = "faces" if sees else "voices"
-    return {**table, "sources": ["batch", "samples", voices]}
+    outputs = ("sources", "estimates") if both else ("sources",)
+    shape = ["batch", "samples", "faces" if sees else "voices"]
+    return table | {name: list(shape) for name in outputs}
 
 
 def export_model(model, folder, kind="onnx", source=""):
@@ -110,7 +138,8 @@ def export_model(model, folder, kind="onnx", source=""):
     if kind == "onnx":
         check_onnx()
     begin = time.monotonic()
-    graph = SeparationGraph(model, ROI_SIZE)
+    graph = SeparationGraph(model, ROI_SIZE, both=kind == "onnx")
+    sizes = dimensions(model.sees, both=graph.both)
     rate, fps = model.hparams.sample_rate, model.hparams.video_fps
     speech = Speech(rate, fps, ROI_SIZE)
     example = speech(*EXAMPLE) if model.sees else speech(*EXAMPLE)[:1]
@@ -120,15 +149,17 @@ def export_model(model, folder, kind="onnx", source=""):
     try:
         path = part / FILES[kind]
         if kind == "onnx":
-            write_onnx(graph, example, dimensions(model.sees), path)
+            write_onnx(graph, example, sizes, path)
             run = OnnxGraph(path, torch.get_num_threads())
             shutil.copyfile(Path(__file__).with_name(SCRIPT), part / SCRIPT)
+            text = hyperparams_of_graph(model)
+            (part / "hyperparams.yaml").write_text(text, encoding="utf-8")
         else:
             write_torchscript(graph, example, path)
             run = torch.jit.load(str(path))
         with torch.no_grad():
             worst = largest_difference(run, model, speech)
-        facts = describe(model, kind, source)
+        facts = describe(model, kind, source, sizes)
         facts["largest_difference"] = float(f"{worst:.1e}")
         facts["export_seconds"] = round(time.monotonic() - begin, 1)
         text = json.dumps(facts, indent=2)
@@ -164,7 +195,40 @@ def write_torchscript(graph, example, path):
         torch.jit.save(traced, str(path))
 
 
-def describe(model, kind, source):
+def hyperparams_of_graph(model):
+    """Writes the YAML by which ``AVSeparation`` runs a graph of ONNX.
+
+    Arguments
+    ---------
+    model : AVSeparation
+        What was exported.
+
+    Returns
+    -------
+    str
+        Text of ``hyperparams.yaml``.
+    """
+    modules = {"separator": "!ref <separator>"}
+    if model.sees:
+        modules["visual_frontend"] = "!new:torch.nn.Identity"
+    if "mixture_consistency" in model.mods:
+        part = model.mods.mixture_consistency
+        modules["mixture_consistency"] = (
+            f"!new:{MixtureConsistency.__module__}.MixtureConsistency\n"
+            f"        kernel_size: {part.kernel_size}\n"
+            f"        stride: {part.stride}"
+        )
+    hparams = model.hparams
+    return GRAPH_YAML.format(
+        version=FORMAT_VERSION,
+        sample_rate=hparams.sample_rate,
+        video_fps=hparams.video_fps,
+        num_spks=hparams.num_spks,
+        modules="\n".join(f"    {k}: {v}" for k, v in modules.items()),
+    )
+
+
+def describe(model, kind, source, sizes):
     """Collects what a program must know to use the model.
 
     Arguments
@@ -175,6 +239,8 @@ def describe(model, kind, source):
         "onnx" or "torchscript".
     source : str
         Name of the model.
+    sizes : dict
+        As of :func:`dimensions`.
 
     Returns
     -------
@@ -190,8 +256,8 @@ def describe(model, kind, source):
         "video_fps": hparams.video_fps,
         "trained_speakers": hparams.num_spks,
         "adds_up_to_mixture": "mixture_consistency" in model.mods,
-        "dimensions": dimensions(model.sees),
-        "types": {"mix": "float32", "sources": "float32"},
+        "dimensions": sizes,
+        "types": dict.fromkeys(sizes, "float32"),
     }
     if model.sees:
         frontend = model.mods.visual_frontend

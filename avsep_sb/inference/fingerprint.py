@@ -35,7 +35,7 @@ def fingerprint(*sources):
         if not folder.is_dir():
             digest.update(f"{source}\0".encode())
             continue
-        for pattern in ("*.yaml", "*.ckpt"):
+        for pattern in ("*.yaml", "*.ckpt", "*.onnx"):
             for path in sorted(folder.glob(pattern)):
                 digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
                 with open(path, "rb") as file:

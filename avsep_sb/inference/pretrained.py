@@ -129,10 +129,16 @@ def looks_local(source):
 def _check_weights(folder, hparams_file):
     """Names a weight file that a local folder's YAML wants but lacks."""
     text = (folder / hparams_file).read_text(encoding="utf-8")
-    for name in MODULE_NAMES:
-        wanted = re.search(rf"^{name}:", text, re.MULTILINE)
-        if wanted and not (folder / f"{name}.ckpt").is_file():
+    files = [
+        f"{name}.ckpt"
+        for name in MODULE_NAMES
+        if re.search(rf"^{name}:", text, re.MULTILINE)
+    ]
+    if "onnx_separator" in text:
+        files = ["model.onnx"]
+    for name in files:
+        if not (folder / name).is_file():
             raise CheckpointError(
-                f"'{folder / name}.ckpt' is missing; fetch or export the "
-                "folder again."
+                f"'{folder / name}' is missing; fetch or export the folder "
+                "again."
             )
