@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from avsep_sb.lobes import frame_gradient
 from avsep_sb.lobes.norms import GlobalLayerNorm
 from avsep_sb.lobes.resize import resize
 
@@ -180,6 +181,8 @@ def filter_frames(x, weight, bias=None, stride=1, groups=1):
     padding = weight.shape[-1] // 2
     if not on_cpu(x):
         return F.conv1d(x, weight, bias, stride, padding, 1, groups)
+    if groups == len(weight) > 1 and frame_gradient.apply_here(x, weight):
+        return frame_gradient.depthwise(x, weight, bias, stride)
     image, weight = x.unsqueeze(2), weight.unsqueeze(2)
     steps, padding = (1, stride), (0, padding)
     if groups == 1 and weight.shape[-1] == 1 and _on_one_thread(x, weight):
@@ -357,4 +360,17 @@ class FrameConvNorm(nn.Module):
         torch.Tensor
             [N, C', T']
         """
-        return self.act(self.norm(self.conv(*signals)))
+        x = self.conv(*signals)
+        if self._is_known() and x.requires_grad:
+            act = self.act if isinstance(self.act, FramePReLU) else None
+            weights = [*self.norm.parameters(), *self.act.parameters()]
+            if frame_gradient.apply_here(x, *weights):
+                return frame_gradient.norm_prelu(x, self.norm, act)
+        return self.act(self.norm(x))
+
+    def _is_known(self):
+        """Whether norm and non-linearity may be joined."""
+        return type(self.norm) is FrameNorm and type(self.act) in (
+            nn.Identity,
+            FramePReLU,
+        )
