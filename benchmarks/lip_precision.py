@@ -37,6 +37,8 @@ from avsep_sb.results import ResultsTable, confidence95
 SEPARATOR = "separator"
 LAYERS = "separator, layers"
 BF16 = "separator, bf16"
+# Frames of each of the last mixtures on which ranges are set.
+CALIBRATED, LAST = 25, 4
 
 
 class Embedder(torch.nn.Module):
@@ -220,15 +222,15 @@ def main(argv):
     report, csv = new_files(args.out, ["lip_precision.md", "lip_precision.csv"])
     reader = reader_for(model)
     listed = check_manifest(args.manifest, args.data, model.hparams.num_spks)
-    first = [read_item(reader, row) for row in listed[-4:]]
-    if len(listed) < args.limit + len(first):
+    first = [read_item(reader, row) for row in listed[-LAST:]]
+    if len(listed) < args.limit + LAST:
         raise DataError(
             f"'{args.manifest}' has {len(listed)} mixtures, and the last "
-            f"{len(first)} set the ranges of the int8 form: give --limit "
-            f"{len(listed) - len(first)} or less."
+            f"{LAST} set the ranges of the int8 form: give --limit "
+            f"{len(listed) - LAST} or less."
         )
     start = start_of(model, first[0], args.seconds)
-    known = [lips for _, _, lips in first]
+    known = [lips[:, :, :CALIBRATED] for _, _, lips in first]
     frontend = model.mods.visual_frontend
     forms = forms_of(frontend, known, args.threads)
     parts = {n: ("visual_frontend", Embedder(f)) for n, f in forms.items()}
