@@ -104,7 +104,7 @@ class AVSeparationBrain(RecoveringBrain):
             embeddings ``[B, Tv, S, C]``, and with visual augmentation
             ``lips_mask [B, Tv, S]`` (bool, False where a face is missing).
         stage : Stage
-            Unused: the modules know whether they train.
+            What ``--compile`` compiled is for training alone.
 
         Returns
         -------
@@ -120,18 +120,32 @@ class AVSeparationBrain(RecoveringBrain):
             visual = (
                 roi.to(batch.mix_sig.data.dtype)
                 if roi.dim() == 4
-                else self.modules.visual_frontend(roi)
+                else self._module("visual_frontend", stage)(roi)
             )
         mix = batch.mix_sig.data
         masked = {}
         if hasattr(batch, "lips_mask"):
             masked["visual_mask"] = batch.lips_mask.data.transpose(1, 2)
-        sources = self.modules.separator(mix, visual, **masked)
+        sources = self._module("separator", stage)(mix, visual, **masked)
         if "mixture_consistency" in self.modules:
             # Noise, or someone out of view, belongs to none of the voices.
             complete = all_there(batch.sources.data, mix)
-            sources = self.modules.mixture_consistency(sources, mix, complete)
+            consistency = self._module("mixture_consistency", stage)
+            sources = consistency(sources, mix, complete)
         return sources
+
+    def _module(self, name, stage):
+        """A module; for tests the one that it was before ``--compile``.
+
+        Whole mixtures have many lengths, for each of which it would be
+        compiled anew; and what tests compute without gradients is fast as
+        it is.
+        """
+        module = self.modules[name]
+        if stage == Stage.TRAIN or not self.compile:
+            return module
+        module = getattr(module, "module", module)  # of DDP
+        return getattr(module, "_orig_mod", module)
 
     def compute_objectives(self, predictions, batch, stage):
         """Scores the estimates against the targets.

@@ -4,13 +4,21 @@ Authors
  * avsep_sb contributors
 """
 
+import os
+import shutil
+import sys
+
 from speechbrain.core import Brain
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 from speechbrain.utils.logger import get_logger
 
 from avsep_sb.checkpoints import require_best, set_torn_checkpoints_aside
+from avsep_sb.errors import ConfigError
 
 logger = get_logger(__name__)
+
+# What torch.compile looks for where CXX does not name another.
+_COMPILER = "clang++" if sys.platform == "darwin" else "g++"
 
 
 class RecoveringBrain(Brain):
@@ -45,6 +53,26 @@ class RecoveringBrain(Brain):
         self._set_torn_checkpoints_aside()
         require_best(self.checkpointer, max_key, min_key)
         super().on_evaluate_start(max_key=max_key, min_key=min_key)
+
+    def _compile(self):
+        """As SpeechBrain's; says in one sentence what cannot be compiled."""
+        if self.compile and str(self.device) == "cpu":
+            compiler = os.environ.get("CXX") or _COMPILER
+            if shutil.which(compiler) is None:
+                raise ConfigError(
+                    f"--compile needs a C++ compiler on a CPU, and '{compiler}'"
+                    " is not there: install it, or leave --compile out."
+                )
+        try:
+            super()._compile()
+        except Exception as err:  # torch.jit's have no base of their own
+            if not self.jit:
+                raise
+            raise ConfigError(
+                "--jit: TorchScript cannot take these modules "
+                f"({str(err).strip().splitlines()[0].rstrip(':')}); give "
+                "--compile instead, or neither."
+            ) from err
 
     def _set_torn_checkpoints_aside(self):
         if if_main_process():
