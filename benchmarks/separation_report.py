@@ -57,6 +57,17 @@ def row_of(av, audio, mix, sources, lips):
     }
 
 
+def line_of(name, rows):
+    """Means of some mixtures, with 95 % intervals, as a line of a table."""
+    cells = []
+    for key in COLUMNS[1:4]:
+        mean, half = confidence95([row[key] for row in rows])
+        cells.append(f"{mean:.2f} ± {half:.2f} dB")
+    mean, half = confidence95([row["swap_right"] for row in rows])
+    cells.append(f"{100 * mean:.1f} ± {100 * half:.1f} %")
+    return f"| {name} | {len(rows)} | {' | '.join(cells)} |"
+
+
 def main(argv):
     """Writes the report that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -77,6 +88,7 @@ def main(argv):
         "| voices follow faces |",
         "|---|---|---|---|---|---|",
     ]
+    everything = []
     for path in map(Path, args.manifests):
         rows = []
         listed = check_manifest(path, args.data)[: args.limit]
@@ -87,16 +99,10 @@ def main(argv):
             writer = csv.DictWriter(fout, COLUMNS)
             writer.writeheader()
             writer.writerows(rows)
-        cells = []
-        for key in COLUMNS[1:4]:
-            mean, half = confidence95([row[key] for row in rows])
-            cells.append(f"{mean:.2f} ± {half:.2f} dB")
-        right = [row["swap_right"] for row in rows]
-        mean, half = confidence95(right)
-        lines.append(
-            f"| {path.stem} | {len(rows)} | {' | '.join(cells)} "
-            f"| {100 * mean:.1f} ± {100 * half:.1f} % |"
-        )
+        lines.append(line_of(path.stem, rows))
+        everything += rows
+    if len(args.manifests) > 1:
+        lines.append(line_of("all", everything))
     lines += footer(__file__, argv)
     (out / "report.md").write_text("\n".join(lines) + "\n")
     sys.stdout.write("\n".join(lines) + "\n")

@@ -26,6 +26,9 @@ from avsep_sb.lobes.iianet_rows import (
 from avsep_sb.lobes.iianet_topdown import TopDown
 from avsep_sb.lobes.workers import solo, workers
 
+# Values of the finest scale from which on the fast path is the faster one.
+LEAST = 1 << 17
+
 # Frames up to which several items have their scales in memory at a time.
 SIDE_BY_SIDE = 40_000
 
@@ -34,7 +37,8 @@ def fits(net, audio):
     """Whether the fast path gives what the layers would give here.
 
     It does without gradients, in evaluation, in 32 bits on a CPU, where numba
-    is installed, for every form but "strict" and control 1. Whatever wants to
+    is installed, for every form but "strict" and control 1, unless the signal
+    is so short that handing out the work takes longer. Whatever wants to
     see the layers at work (tracing, export, compilation, autocast, hooks)
     gets the layers.
 
@@ -56,6 +60,8 @@ def fits(net, audio):
         and audio.dtype == torch.float32
         and not _is_watched()
         and _has_known_layers(net)
+        and audio.shape[-1] * net.audio_bottom_up.project.conv.out_channels
+        >= LEAST
         and not _needs_gradients(net, audio)
         and compiled() is not None
     )

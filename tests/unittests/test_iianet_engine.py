@@ -26,6 +26,12 @@ MORE = {
 }
 
 
+@pytest.fixture(autouse=True)
+def any_size(monkeypatch):
+    """The fast path at sizes at which it would be slower."""
+    monkeypatch.setattr(iianet_engine, "LEAST", 0)
+
+
 def build(**changes):
     """A small model with weights that let every part be heard."""
     torch.manual_seed(0)
@@ -225,6 +231,15 @@ def test_loops_give_the_same_at_any_length(length):
             found.append(net.separate(audio))
     scale = found[0].abs().max()
     torch.testing.assert_close(found[1] / scale, found[0] / scale)
+
+
+def test_short_signals_go_through_the_layers(monkeypatch):
+    net = build(audio_only=True)
+    audio = torch.randn(1, net.bottleneck.out_channels, 50)
+    with torch.no_grad():
+        assert iianet_engine.fits(net, audio)
+        monkeypatch.setattr(iianet_engine, "LEAST", 1 << 17)
+        assert not iianet_engine.fits(net, audio)
 
 
 def test_gates_made_block_by_block_are_the_same(monkeypatch):
