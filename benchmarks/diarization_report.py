@@ -193,6 +193,10 @@ def main(argv):
             [
                 ("without mouths", blind),
                 ("the films", films),
+                *(
+                    (f"film of {scenes[n].name}", [film])
+                    for n, film in zip(filmed, films, strict=True)
+                ),
                 ("mouths of the same talks", [rows[n] for n in filmed]),
             ]
         )[2:],

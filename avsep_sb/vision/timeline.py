@@ -21,6 +21,12 @@ SPAN_GAP = 25
 #: a person is one whose face scores so much on average; a fold of clothes
 #: that looks like a face now and then scores 0.7 to 0.91, a real face 0.99
 LEAST_SCORE = 0.92
+#: where it is found in nearly every frame for a while this is enough: dark
+#: skin in little light scores 0.8 to 0.95
+LEAST_STEADY_SCORE = 0.8
+#: part of the frames from the first to the last
+STEADY = 0.95
+STEADY_FRAMES = 100
 
 
 @dataclass
@@ -263,7 +269,10 @@ def gather_people(tracklets, labels, cuts, fps, max_people=None):
     for label in np.unique(labels):
         own = [t for t, k in zip(tracklets, labels, strict=True) if k == label]
         found = sum(tracklet.found for tracklet in own)
-        if sum(tracklet.score for tracklet in own) < LEAST_SCORE * found:
+        frames = sum(tracklet.stop - tracklet.start for tracklet in own)
+        steady = found >= max(STEADY_FRAMES, STEADY * frames)
+        least = LEAST_STEADY_SCORE if steady else LEAST_SCORE
+        if sum(tracklet.score for tracklet in own) < least * found:
             continue
         own.sort(key=lambda tracklet: tracklet.start)
         groups = []

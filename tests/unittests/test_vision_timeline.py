@@ -173,6 +173,23 @@ def test_doubtful_faces_are_no_persons():
     store.close()
 
 
+@pytest.mark.parametrize(
+    "score, every, kept",
+    [(0.9, 1, True), (0.9, 4, False), (0.75, 1, False)],
+)
+def test_a_face_in_little_light_is_steady(score, every, kept):
+    # Of one that is there in each frame less is asked than of a fold of
+    # clothes that looks like a face now and then.
+    picture = textured(np.random.default_rng(11))
+    face = face_at(30)._replace(score=score)
+    faces = [[face] if k % every == 0 else [] for k in range(120)]
+    tracklets, store = follow(faces, [picture] * 120)
+    labels = np.zeros(len(tracklets), int)
+    people = gather_people(tracklets, labels, [0], 25)
+    assert len(people) == kept
+    store.close()
+
+
 def test_faces_seen_together_are_two_persons():
     look = Look(None, np.ones(4, np.float32) / 2, np.zeros((2, 2)))
     other = Look(None, np.array([1, -1, 1, -1]) / 2.0, np.zeros((2, 2)))
