@@ -59,7 +59,7 @@ class VideoOptions:
     fix_sync: bool = False
     sync_model: str | None = None
     videos: bool = True
-    silence_db: float | None = 15.0
+    silence_db: float | None = 20.0
     all_in_view: bool = False
     overwrite: bool = False
     model: str | None = None

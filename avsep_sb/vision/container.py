@@ -20,6 +20,11 @@ logger = logging.getLogger(__name__)
 MAX_GAP_SECONDS = 60.0
 
 
+#: what decoders say of a damaged packet; some give up with -1, which reads as
+#: if a right were missing
+DAMAGED = (av.error.InvalidDataError, av.error.PermissionError)
+
+
 @contextmanager
 def open_video(path):
     """Opens a video file and turns decoder errors into ``VideoError``.
@@ -109,7 +114,7 @@ def decoded(container, stream):
     for packet in container.demux(stream):
         try:
             yield from packet.decode()
-        except av.error.InvalidDataError:
+        except DAMAGED:
             damaged += 1
     if damaged:
         logger.warning(

@@ -15,7 +15,11 @@ import av
 import numpy as np
 
 from avsep_sb.errors import VideoError
-from avsep_sb.vision.container import MAX_GAP_SECONDS, video_stream
+from avsep_sb.vision.container import (
+    DAMAGED,
+    MAX_GAP_SECONDS,
+    video_stream,
+)
 from avsep_sb.vision.decode import upright_rgb
 from avsep_sb.vision.resample import BlockResampler
 
@@ -81,7 +85,7 @@ def live_events(source, sample_rate=16000, fps=25):
 def _decoded(packet, name):
     try:
         return packet.decode()
-    except av.error.InvalidDataError:
+    except DAMAGED:
         logger.warning("%s: skipped a damaged packet", name)
         return []
 
