@@ -19,11 +19,12 @@ from avsep_sb.export.check import EXAMPLE, Speech, largest_difference
 from avsep_sb.export.graph import SeparationGraph
 from avsep_sb.export.onnx_file import OnnxGraph, check_onnx, write_onnx
 from avsep_sb.inference.folder import FORMAT_VERSION
+from avsep_sb.inference.onnx_separator import GRAPH_FILE
 from avsep_sb.lobes.frame_autoencoder import FrameInput
 from avsep_sb.lobes.lip_input import PIXEL_MEAN, PIXEL_STD
 from avsep_sb.lobes.mixture_consistency import MixtureConsistency
 
-FILES = {"onnx": "model.onnx", "torchscript": "model.pt"}
+FILES = {"onnx": GRAPH_FILE, "torchscript": "model.pt"}
 SCRIPT = "separate_onnx.py"
 #: what the pipeline writes
 ROI_SIZE = (96, 96)

@@ -12,6 +12,7 @@ from speechbrain.inference.interfaces import Pretrained
 
 from avsep_sb.errors import CheckpointError
 from avsep_sb.inference.folder import FORMAT_VERSION, MODULE_NAMES
+from avsep_sb.inference.onnx_separator import GRAPH_FILE
 
 
 class PretrainedFolder(Pretrained):
@@ -135,7 +136,7 @@ def _check_weights(folder, hparams_file):
         if re.search(rf"^{name}:", text, re.MULTILINE)
     ]
     if "onnx_separator" in text:
-        files = ["model.onnx"]
+        files = [GRAPH_FILE]
     for name in files:
         if not (folder / name).is_file():
             raise CheckpointError(

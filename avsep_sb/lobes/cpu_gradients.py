@@ -47,6 +47,32 @@ def apply_here(*tensors):
     )
 
 
+def loops_apply(*tensors):
+    """As :func:`apply_here`, for loops over arrays: in 32 bits alone.
+
+    Arguments
+    ---------
+    tensors : torch.Tensor
+        What enters the operator.
+
+    Returns
+    -------
+    bool
+
+    Example
+    -------
+    >>> loops_apply(torch.ones(2, requires_grad=True))
+    True
+    >>> loops_apply(torch.ones(2, requires_grad=True).double())
+    False
+    """
+    return (
+        apply_here(*tensors)
+        and all(one.dtype == torch.float32 for one in tensors)
+        and torch._C._len_torch_dispatch_stack() == 0
+    )
+
+
 class _SharedPReLU(torch.autograd.Function):
     """PReLU with one slope."""
 
