@@ -89,13 +89,16 @@ class AudioCycle:
         """Memory of a block."""
         return torch.empty(rows, channels or self.channels).numpy()
 
-    def bottom_up(self, stream):
+    def bottom_up(self, stream, enter=None):
         """Make the scales of a stream.
 
         Arguments
         ---------
         stream : torch.Tensor
             [T, out_channels]
+        enter : callable, optional
+            Called with start and stop of some rows of the stream before they
+            are read.
 
         Returns
         -------
@@ -108,6 +111,8 @@ class AudioCycle:
         source, around = wide.numpy(), (self.none, self.none)
 
         def expand(start, stop, sums):
+            if enter is not None:
+                enter(start, stop)
             block = dense(stream[start:stop], *self.expand).numpy()
             do.add_sums(block, source, start, sums)
 
@@ -264,11 +269,10 @@ class AudioCycle:
             level, start, stop = tasks[number]
             taps = self.between[level].fine_taps[0]
             step = steps[level].open(start - 2, stop + 2)
-            for begin in range(start, stop, WINDOW):
-                end = min(begin + WINDOW, stop)
-                rows = self.scratch(end - begin + 4)
-                self.do.attend_rows(*step, rows, begin - 2, end + 2)
-                self.do.sum_filtered(rows, taps, arrays[number])
+            rows = self.scratch(WINDOW + 4)
+            self.do.sum_attended(
+                *(step, taps, arrays[number], start, stop, rows)
+            )
 
         self.team.share(make, len(tasks))
         sums = torch.zeros(len(self.between), 2, self.channels).double()
@@ -316,14 +320,8 @@ class AudioCycle:
             above = (gate, value, frames, first)
             taps = phi.fine_taps[0]
             step = steps[level].open(start - 2, stop + 2, *there)
-            for begin in range(start, stop, WINDOW):
-                end = min(begin + WINDOW, stop)
-                rows = self.scratch(end - begin + 4)
-                do.attend_rows(*step, rows, begin - 2, end + 2)
-                do.filter_attend_rows(
-                    *(rows, taps, pres[level], *above),
-                    *(out[begin - start : end - start], begin),
-                )
+            rows = self.scratch(WINDOW + 4)
+            do.attend_twice(step, taps, pres[level], above, out, start, rows)
             return out
 
         for level in range(len(self.between), 0, -1):

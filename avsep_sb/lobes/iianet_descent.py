@@ -109,6 +109,27 @@ def sum_filtered(y, taps, sums):
             squares[c] += z * z
 
 
+def sum_attended(step, taps, sums, start, stop, rows):
+    """:func:`attend_rows`, then :func:`sum_filtered`, a window at a time.
+
+    Arguments
+    ---------
+    step : tuple
+        The arguments of :func:`attend_rows` from ``x`` to ``offset``.
+    taps, sums
+        As in :func:`sum_filtered`.
+    start, stop : int
+        Rows that are filtered.
+    rows : array
+        [n + 4, C], scratch for a window of n rows.
+    """
+    size = rows.shape[0] - 4
+    for begin in range(start, stop, size):
+        end = min(begin + size, stop)
+        attend_rows(*step, rows, begin - 2, end + 2)
+        sum_filtered(rows[: end - begin + 4], taps, sums)
+
+
 def filter_attend_rows(y, taps, pre, gate, value, frames, offset, out, start):
     """Depthwise convolution, norm and the intra-attention of a coarser scale.
 
@@ -155,6 +176,32 @@ def filter_attend_rows(y, taps, pre, gate, value, frames, offset, out, start):
             )
         for c in range(channels):
             to[c] = (scale[c] * to[c] + shift[c]) * g[c] + v[c]
+
+
+def attend_twice(step, taps, pre, above, out, start, rows):
+    """:func:`attend_rows`, then :func:`filter_attend_rows`, by windows.
+
+    Arguments
+    ---------
+    step : tuple
+        The arguments of :func:`attend_rows` from ``x`` to ``offset``.
+    taps, pre
+        As in :func:`filter_attend_rows`.
+    above : tuple
+        Its arguments from ``gate`` to ``offset``.
+    out : array
+        [n, C]
+    start : int
+        Frame that is the first row of ``out``.
+    rows : array
+        [n + 4, C], scratch for a window of n rows.
+    """
+    size, stop = rows.shape[0] - 4, start + out.shape[0]
+    for begin in range(start, stop, size):
+        end = min(begin + size, stop)
+        attend_rows(*step, rows, begin - 2, end + 2)
+        window, to = rows[: end - begin + 4], out[begin - start : end - start]
+        filter_attend_rows(window, taps, pre, *above, to, begin)
 
 
 # exp(-u) on 0 <= u <= 1.25 as a polynomial (Chebyshev fit, relative error

@@ -240,17 +240,12 @@ class Cycles:
         stream : Stream
             Changed in place.
         """
-        net = self.net
-        sees = cycle < net.num_av_cycles
-        if cycle > 0:
-            self.gate(stream)
-            if sees:
-                stream.video = net.video_gate(stream.video, stream.first_video)
-        if sees:
-            self.look(stream, cycle == net.num_av_cycles - 1)
+        enter = self.gate(stream) if cycle > 0 else None
+        if cycle < self.net.num_av_cycles:
+            self.look(stream, enter, cycle == self.net.num_av_cycles - 1)
             return
-        top = self.audio.feed_forward(self.audio.bottom_up(stream.audio))
-        self.merge(stream, top)
+        pooled = self.audio.bottom_up(stream.audio, enter)
+        self.merge(stream, self.audio.feed_forward(pooled))
 
     def merge(self, stream, top, guides=None):
         """Take the way back, and add what entered the cycle."""
@@ -259,43 +254,57 @@ class Cycles:
         stream.audio = out
 
     def gate(self, stream):
-        """Bring the first audio features back in."""
+        """What brings the first audio features back in, some rows at a time.
+
+        Arguments
+        ---------
+        stream : Stream
+            Changed in place, when rows are entered.
+
+        Returns
+        -------
+        callable
+            Takes start and stop.
+        """
         gate = self.net.audio_gate
         bias, scale = gate.scale.bias, gate.scale.weight[:, 0, 0]
-        gated = stream.own_audio()
+        first = stream.first_audio
 
-        def make(start, stop):
-            rows = stream.audio[start:stop] + stream.first_audio[start:stop]
-            gated[start:stop] = gate.act(torch.addcmul(bias, rows, scale))
+        def enter(start, stop):
+            rows = stream.audio[start:stop].add_(first[start:stop])
+            rows.copy_(gate.act(torch.addcmul(bias, rows, scale)))
 
-        in_blocks(self.team, len(gated), make)
-        stream.audio = gated
+        return enter
 
-    def look(self, stream, last):
-        """Do an audio-visual cycle; after the last no video is kept."""
-        net, video = self.net, stream.video
+    def look(self, stream, enter, last):
+        """Do an audio-visual cycle; after the last no video is kept.
+
+        The video is so small that its layers run on one thread, beside what
+        is done to the audio.
+        """
+        net, team, first = self.net, self.team, stream.first_video
         need_stream = not last or net.bottom is not None
         need_scales = need_stream or net.middle is not None
-        pooled = self.audio.bottom_up(stream.audio)
-        scales, lips = net.video_bottom_up(video)
+        if enter is not None:
+            stream.video = net.video_gate(stream.video, first)
+        video = stream.video
+        ready = team.begin(lambda: net.video_bottom_up(video))
+        pooled = self.audio.bottom_up(stream.audio, enter)
+        scales, lips = ready()
         if self.meeting is not None:
             top = Stream(pooled, lips)
             self.meeting.run(top, need_scales)
             lips = top.video
+        ready = team.begin(lambda: self.guide(scales, lips, need_scales))
         top = self.audio.feed_forward(pooled)
-        if need_scales:
-            scales = net.video_top_down.spread(scales, net.top.video(lips))
-        guides = None
-        if net.middle is not None:
-            guides = [
-                _as_rows(1.0 + torch.sigmoid(layer(scale)))
-                for layer, scale in zip(net.middle.scales, scales, strict=True)
-            ]
+        scales, guides = ready()
+        if need_stream:
+            ready = team.begin(lambda: net.video_top_down.merge(scales))
         self.merge(stream, top, guides)
         if not need_stream:
             stream.video = None
             return
-        stream.video = net.video_top_down.merge(scales) + video
+        stream.video = ready() + video
         if self.exchange is not None:
             self.exchange.run(stream, not last)
         elif net.bottom is not None:
@@ -303,6 +312,26 @@ class Cycles:
                 _as_layers(stream.audio), stream.video, need_video=not last
             )
             stream.audio = _as_rows(audio)
+
+    def guide(self, scales, lips, need_scales):
+        """Spread the lips' top feature to their scales.
+
+        Returns
+        -------
+        list of torch.Tensor
+            The new scales.
+        list of torch.Tensor or None
+            What they gate the scales of the audio by, [T_i, C].
+        """
+        net = self.net
+        if need_scales:
+            scales = net.video_top_down.spread(scales, net.top.video(lips))
+        if net.middle is None:
+            return scales, None
+        return scales, [
+            _as_rows(1.0 + torch.sigmoid(layer(scale)))
+            for layer, scale in zip(net.middle.scales, scales, strict=True)
+        ]
 
 
 class Exchange:

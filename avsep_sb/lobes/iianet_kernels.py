@@ -20,7 +20,7 @@ Authors
 
 import functools
 import math
-from types import SimpleNamespace
+import types
 
 from avsep_sb.lobes import iianet_descent
 
@@ -230,6 +230,8 @@ KERNELS = (
     iianet_descent.attend_rows,
     iianet_descent.sum_filtered,
     iianet_descent.filter_attend_rows,
+    iianet_descent.sum_attended,
+    iianet_descent.attend_twice,
     iianet_descent.filter_pair,
     iianet_descent.open_gates,
     iianet_descent.keep_rows,
@@ -242,7 +244,8 @@ def compile_loops(functions):
     Arguments
     ---------
     functions : tuple
-        Plain functions over arrays.
+        Plain functions over arrays. One may call those of its own file that
+        stand before it.
 
     Returns
     -------
@@ -262,7 +265,14 @@ def compile_loops(functions):
         error_model="numpy",
         fastmath={"contract", "reassoc", "nsz", "arcp"},
     )
-    return SimpleNamespace(**{one.__name__: make(one) for one in functions})
+    made = {}
+    for one in functions:
+        # The same code, but it calls what is compiled.
+        names = {**one.__globals__, **made}
+        loop = types.FunctionType(one.__code__, names, one.__name__)
+        loop.__module__, loop.__doc__ = one.__module__, one.__doc__
+        made[one.__name__] = make(loop)
+    return types.SimpleNamespace(**made)
 
 
 @functools.cache

@@ -74,6 +74,27 @@ class Workers:
                 return function()
         return self.pool.submit(same_mode(function)).result()
 
+    def begin(self, function):
+        """Have a thread do something beside what the caller does next.
+
+        Arguments
+        ---------
+        function : callable
+            Without arguments.
+
+        Returns
+        -------
+        callable
+            Waits, and returns what the function returned.
+        """
+        if self.pool is None:
+            result = function()
+            return lambda: result
+        function = same_mode(function)
+        future = self.pool.submit(function)
+        # All threads may be busy, and waiting for their own.
+        return lambda: function() if future.cancel() else future.result()
+
     def share(self, function, count):
         """Call a function for 0 .. count - 1, on any thread, in any order.
 
