@@ -293,7 +293,10 @@ class IIANet(nn.Module):
             video = self._embed(visual, visual_mask, num_batch)
             # The mixture is encoded once; from here on one item is one face.
             faces = video.shape[0] // num_batch
-            audio = audio.repeat_interleave(faces, 0)
+            if faces > 1:
+                audio = audio.repeat_interleave(faces, 0)
+        if self.fast:
+            audio = iianet_engine.arrange(self, audio)
         audio = self.separate(audio, video, faces)
         mask = torch.relu(self.mask_conv(self.mask_act(audio)))
         shape = (self.codec.num_features, encoded.shape[-1])

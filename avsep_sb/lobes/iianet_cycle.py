@@ -17,7 +17,9 @@ from avsep_sb.lobes.iianet_kernels import compiled
 from avsep_sb.lobes.iianet_rows import (
     Frames,
     Norm,
+    Scratch,
     blocks_of,
+    curve_of,
     dense,
     dense_weight,
     edges_of,
@@ -26,7 +28,7 @@ from avsep_sb.lobes.iianet_rows import (
     padded_rows,
     taps_of,
 )
-from avsep_sb.lobes.iianet_steps import NUMBERS, Attend, Step
+from avsep_sb.lobes.iianet_steps import NUMBERS, SHORT, Attend, Step
 
 # Rows that a loop works on at a time, within a core's cache.
 WINDOW = 128
@@ -52,8 +54,7 @@ class AudioCycle:
 
         self.expand = dense_weight(up.project.conv)
         self.expand_norm = Norm(up.project.norm)
-        slope = up.project.act.weight.detach()
-        self.curve = torch.cat([1 + slope, 1 - slope]).div(2).numpy()
+        self.curve = curve_of(up.project.act)
         self.straight = torch.tensor([1.0, 0.0]).numpy()
         self.levels = [
             (
@@ -84,10 +85,10 @@ class AudioCycle:
             lengths.append(-(-lengths[-1] // 2))
         self.memory, self.scales, self.coarse = lay_out(lengths, channels)
         self.none = torch.empty(0, channels).numpy()
-
-    def scratch(self, rows, channels=None):
-        """Memory of a block."""
-        return torch.empty(rows, channels or self.channels).numpy()
+        self.scratch = Scratch()
+        # Of the top, for each scale; made again in every cycle.
+        top = lengths[-1] if lengths[-1] <= SHORT else 0
+        self.pairs = torch.empty(len(lengths), 2, top, channels).numpy()
 
     def bottom_up(self, stream, enter=None):
         """Make the scales of a stream.
@@ -107,14 +108,14 @@ class AudioCycle:
         """
         do, channels = self.do, self.channels
         # The finest scale is made in the place of what it is made of.
-        wide = self.scales[0]
-        source, around = wide.numpy(), (self.none, self.none)
+        source, around = self.scales[0].numpy(), (self.none, self.none)
+        wide, rows = source, stream.numpy()
 
         def expand(start, stop, sums):
             if enter is not None:
                 enter(start, stop)
-            block = dense(stream[start:stop], *self.expand).numpy()
-            do.add_sums(block, source, start, sums)
+            block = dense(rows[start:stop], *self.expand)
+            do.add_sums(block, wide, start, sums)
 
         length = self.lengths[0]
         sums = in_blocks(self.team, length, expand, 2, channels)
@@ -130,7 +131,7 @@ class AudioCycle:
             def make(
                 start, stop, sums, source=source, edges=edges, layer=layer
             ):
-                rows = self.scratch(WINDOW)
+                rows = self.scratch.rows("window", WINDOW, channels)
                 there = edges.get(start, around)
                 do.filter_rows(source, there, *layer, start, stop, rows, sums)
 
@@ -143,12 +144,12 @@ class AudioCycle:
 
     def pool(self):
         """Sum of the scales at the coarsest rate, [T_D, C]."""
-        pooled = torch.zeros(self.lengths[-1], self.channels)
-        out = pooled.numpy()
+        pooled = torch.empty(self.lengths[-1], self.channels)
+        scales = tuple(scale.numpy() for scale in self.scales)
+        pres, out = tuple(self.pres), pooled.numpy()
 
         def make(start, stop):
-            for scale, pre in zip(self.scales, self.pres, strict=True):
-                self.do.pool_rows(scale.numpy(), pre, out, start, stop)
+            self.do.pool_rows(scales, pres, out, start, stop)
 
         in_blocks(self.team, len(out), make, block=64)
         return pooled
@@ -175,7 +176,7 @@ class AudioCycle:
 
         def first(start, stop, sums):
             rows = padded_rows(x, start, stop)
-            block = dense(rows, *self.first).numpy()
+            block = dense(rows.numpy(), *self.first)
             do.add_sums(block, arrays[0], start, sums)
 
         sums = in_blocks(team, length, first, 2, channels)
@@ -183,22 +184,22 @@ class AudioCycle:
 
         def widen(start, stop, sums):
             rows = y[start:stop].mul_(scale).add_(shift).add_(x[start:stop])
-            do.add_sums(
-                dense(rows, *self.widen).numpy(), arrays[2], start, sums
-            )
+            block = dense(rows.numpy(), *self.widen)
+            do.add_sums(block, arrays[2], start, sums)
 
         sums = in_blocks(team, length, widen, 2, 2 * channels)
         pre = self.widen_norm.fold(do, sums, length)
-        edges = edges_of(wide, blocks_of(length, team.count), 2)
+        edges = edges_of(arrays[2], blocks_of(length, team.count), 2)
         layer = (pre, self.straight, self.ffn_taps, self.ffn_bias, 1)
 
         def narrow(start, stop, sums):
-            rows = self.scratch(WINDOW, 2 * channels)
-            unused = self.scratch(2, 2 * channels)
+            rows = self.scratch.rows("window", WINDOW, 2 * channels)
+            unused = self.scratch.rows("unused", 2, 2 * channels)
             given = (arrays[2], edges[start], *layer, arrays[2])
             do.filter_rows(*given, start, stop, rows, unused)
-            block = dense(wide[start:stop].relu_(), *self.narrow)
-            do.add_sums(block.numpy(), arrays[1], start, sums)
+            rows = wide[start:stop].relu_()
+            block = dense(rows.numpy(), *self.narrow)
+            do.add_sums(block, arrays[1], start, sums)
 
         sums = in_blocks(team, length, narrow, 2, channels)
         scale, shift = self.narrow_norm.map(do, sums, length)
@@ -234,7 +235,7 @@ class AudioCycle:
             steps[level] = Step(
                 *(self.do, self.from_top[level], top, self.scales[level]),
                 *(self.sums[level], self.pres[level]),
-                *(frames, guide, guide_frames),
+                *(frames, guide, guide_frames, self.pairs[level]),
             )
 
         self.team.share(prepare, len(steps))
@@ -269,7 +270,7 @@ class AudioCycle:
             level, start, stop = tasks[number]
             taps = self.between[level].fine_taps[0]
             step = steps[level].open(start - 2, stop + 2)
-            rows = self.scratch(WINDOW + 4)
+            rows = self.scratch.rows("window", WINDOW + 4, self.channels)
             self.do.sum_attended(
                 *(step, taps, arrays[number], start, stop, rows)
             )
@@ -297,12 +298,12 @@ class AudioCycle:
         out : torch.Tensor
             [T, out_channels], written; may be ``stream``.
         """
-        do, pres = self.do, self.sum_locals(steps)
+        do, scratch, pres = self.do, self.scratch, self.sum_locals(steps)
         maps = None
 
         def rows_of(level, start, stop, *there):
             """What comes down at one level, [stop - start, C]."""
-            out = self.scratch(stop - start)
+            out = scratch.rows("block", stop - start, self.channels)
             if level == len(self.between):
                 step = steps[level].open(start, stop, *there)
                 do.attend_rows(*step, out, start, stop)
@@ -310,25 +311,21 @@ class AudioCycle:
             phi, coarse = self.between[level], self.coarse[level]
             length = self.lengths[level]
             frames = self.frames.between(self.lengths[level + 1], length)
-            first = int(frames[max(start, 0)])
-            last = int(frames[min(stop, length) - 1]) + 1
-            # In place the loop would not become vector code.
-            made = torch.empty(2, 2, last - first, self.channels).numpy()
-            (x, y), (gate, value) = made
-            do.filter_pair(coarse.numpy(), phi.coarse_taps, first, last, x, y)
-            do.open_gates(*(x, y, 0, last - first, *maps, NUMBERS, gate, value))
-            above = (gate, value, frames, first)
-            taps = phi.fine_taps[0]
+            shape = 4, (stop - start) // 2 + 3, self.channels
             step = steps[level].open(start - 2, stop + 2, *there)
-            rows = self.scratch(WINDOW + 4)
-            do.attend_twice(step, taps, pres[level], above, out, start, rows)
+            do.come_down(
+                *(step, phi.fine_taps[0], pres[level]),
+                *(coarse.numpy(), phi.coarse_taps, maps, NUMBERS, frames),
+                *(out, start, scratch.rows("above", *shape)),
+                scratch.rows("window", WINDOW + 4, self.channels),
+            )
             return out
 
         for level in range(len(self.between), 0, -1):
             phi, length = self.between[level - 1], self.lengths[level]
             coarse = self.coarse[level - 1].numpy()
             spans = blocks_of(length, self.team.count)
-            edges = edges_of(self.scales[level], spans, 4)
+            edges = edges_of(self.scales[level].numpy(), spans, 4)
 
             def make(start, stop, sums, given=(level, phi, coarse, edges)):
                 level, phi, coarse, edges = given
@@ -342,12 +339,10 @@ class AudioCycle:
                 phi.value.fold(do, sums[1], length),
             )
 
+        before, after = stream.numpy(), out.numpy()
+
         def join(start, stop):
-            rows = torch.from_numpy(rows_of(0, start, stop))
-            torch.add(
-                dense(rows, *self.join),
-                stream[start:stop],
-                out=out[start:stop],
-            )
+            rows = dense(rows_of(0, start, stop), *self.join)
+            do.join_rows(rows, before, after, start)
 
         in_blocks(self.team, len(stream), join)

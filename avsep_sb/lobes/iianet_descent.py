@@ -178,32 +178,6 @@ def filter_attend_rows(y, taps, pre, gate, value, frames, offset, out, start):
             to[c] = (scale[c] * to[c] + shift[c]) * g[c] + v[c]
 
 
-def attend_twice(step, taps, pre, above, out, start, rows):
-    """:func:`attend_rows`, then :func:`filter_attend_rows`, by windows.
-
-    Arguments
-    ---------
-    step : tuple
-        The arguments of :func:`attend_rows` from ``x`` to ``offset``.
-    taps, pre
-        As in :func:`filter_attend_rows`.
-    above : tuple
-        Its arguments from ``gate`` to ``offset``.
-    out : array
-        [n, C]
-    start : int
-        Frame that is the first row of ``out``.
-    rows : array
-        [n + 4, C], scratch for a window of n rows.
-    """
-    size, stop = rows.shape[0] - 4, start + out.shape[0]
-    for begin in range(start, stop, size):
-        end = min(begin + size, stop)
-        attend_rows(*step, rows, begin - 2, end + 2)
-        window, to = rows[: end - begin + 4], out[begin - start : end - start]
-        filter_attend_rows(window, taps, pre, *above, to, begin)
-
-
 # exp(-u) on 0 <= u <= 1.25 as a polynomial (Chebyshev fit, relative error
 # 1e-8), then the limit of |z| in open_gates, 1/16 and 1/2.
 SIGMOID = (
@@ -321,3 +295,59 @@ def keep_rows(y, taps, out, start, sums):
                 )
                 total[c] += z
                 squares[c] += z * z
+
+
+def come_down(
+    step,
+    taps,
+    pre,
+    coarse,
+    coarse_taps,
+    maps,
+    numbers,
+    frames,
+    out,
+    start,
+    made,
+    rows,
+):
+    """What the way back gives at one scale: all of the above, by windows.
+
+    Arguments
+    ---------
+    step : tuple
+        The arguments of :func:`attend_rows` from ``x`` to ``offset``.
+    taps, pre
+        As in :func:`filter_attend_rows`.
+    coarse : array
+        [T' + 4, C], what came down at the scale above, between zeros.
+    coarse_taps : array
+        [2, 5, C]
+    maps : tuple of array
+        The norms of gate and value.
+    numbers : array
+        As in :func:`open_gates`.
+    frames : array
+        [T], which frame of ``coarse`` goes with each frame.
+    out : array
+        [n, C]
+    start : int
+        Frame that is the first row of ``out``.
+    made : array
+        [4, n / 2 + 2, C] at least, scratch.
+    rows : array
+        [n + 4, C], scratch for a window of n rows.
+    """
+    size, stop = rows.shape[0] - 4, start + out.shape[0]
+    first = frames[max(start, 0)]
+    last = frames[min(stop, frames.shape[0]) - 1] + 1
+    # In place the loop would not become vector code.
+    x, y, gate, value = made[0], made[1], made[2], made[3]
+    filter_pair(coarse, coarse_taps, first, last, x, y)
+    open_gates(x, y, 0, last - first, maps[0], maps[1], numbers, gate, value)
+    above = (gate, value, frames, first)
+    for begin in range(start, stop, size):
+        end = min(begin + size, stop)
+        attend_rows(*step, rows, begin - 2, end + 2)
+        window, to = rows[: end - begin + 4], out[begin - start : end - start]
+        filter_attend_rows(window, taps, pre, *above, to, begin)

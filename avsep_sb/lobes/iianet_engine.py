@@ -6,6 +6,7 @@ Authors
 
 import torch
 
+from avsep_sb.lobes.channels_last import channels_last, keep_freed_memory
 from avsep_sb.lobes.iianet_blocks import (
     BottomUp,
     IntraAttention,
@@ -18,6 +19,7 @@ from avsep_sb.lobes.iianet_kernels import compiled
 from avsep_sb.lobes.iianet_rows import (
     Frames,
     Norm,
+    curve_of,
     dense,
     dense_weight,
     in_blocks,
@@ -109,6 +111,26 @@ def _needs_gradients(net, audio):
     )
 
 
+def arrange(net, audio):
+    """Bring the channels of each frame together, if the fast path is taken.
+
+    Whoever passes on the result alone has the memory of ``audio`` back.
+
+    Arguments
+    ---------
+    net : avsep_sb.lobes.iianet.IIANet
+        The model.
+    audio : torch.Tensor
+        [N, out_channels, L]
+
+    Returns
+    -------
+    torch.Tensor
+        [N, out_channels, L], the same values.
+    """
+    return channels_last(audio) if fits(net, audio) else audio
+
+
 def separate(net, audio, video=None, faces=1):
     """As :meth:`avsep_sb.lobes.iianet.IIANet.separate`.
 
@@ -129,21 +151,24 @@ def separate(net, audio, video=None, faces=1):
         [N, out_channels, L]
     """
 
-    return workers().conduct(lambda: _separate(net, audio, video, faces))
+    keep_freed_memory()
+    team = workers()
+    return team.conduct(lambda: _separate(team, net, audio, video, faces))
 
 
-def _separate(net, audio, video, faces):
+def _separate(team, net, audio, video, faces):
     streams = [
-        Stream(item.t(), None if video is None else video[n : n + 1])
+        Stream(
+            item.t().contiguous(), None if video is None else video[n : n + 1]
+        )
         for n, item in enumerate(audio)
     ]
-    _run(net, streams, audio.shape[-1], faces)
+    _run(team, net, streams, audio.shape[-1], faces)
     return torch.stack([stream.audio.t() for stream in streams])
 
 
-def _run(net, streams, length, faces):
+def _run(team, net, streams, length, faces):
     """Run all cycles over all streams, in place."""
-    team = workers()
     together = team.count if length <= SIDE_BY_SIDE else 1
     # Threads that each have an item of their own never wait for each other;
     # items left over are shared by all threads.
@@ -267,12 +292,15 @@ class Cycles:
             Takes start and stop.
         """
         gate = self.net.audio_gate
-        bias, scale = gate.scale.bias, gate.scale.weight[:, 0, 0]
-        first = stream.first_audio
+        layer = (
+            gate.scale.weight[:, 0, 0].detach().numpy(),
+            gate.scale.bias.detach().numpy(),
+            curve_of(gate.act),
+        )
+        arrays = stream.audio.numpy(), stream.first_audio.numpy()
 
         def enter(start, stop):
-            rows = stream.audio[start:stop].add_(first[start:stop])
-            rows.copy_(gate.act(torch.addcmul(bias, rows, scale)))
+            self.audio.do.gate_rows(*arrays, *layer, start, stop)
 
         return enter
 
@@ -377,7 +405,7 @@ class Exchange:
 
         def listen(start, stop, sums):
             rows = padded_rows(audio, start, stop)
-            block = dense(rows, *self.gate).numpy()
+            block = dense(rows.numpy(), *self.gate)
             self.do.add_sums(block, arrays[0], start, sums)
 
         sums = in_blocks(self.team, length, listen, 2, gates.shape[1])
@@ -386,7 +414,7 @@ class Exchange:
         def enter(start, stop, sums):
             rows = gates[start:stop].mul_(scale).add_(shift).sigmoid_()
             rows.mul_(seen[nearest[start:stop]])
-            block = dense(rows, *self.enter).numpy()
+            block = dense(rows.numpy(), *self.enter)
             self.do.add_sums(block, arrays[1], start, sums)
 
         sums = in_blocks(self.team, length, enter, 2, heard.shape[1])

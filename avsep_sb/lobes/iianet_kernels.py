@@ -49,6 +49,53 @@ def add_sums(rows, out, start, sums):
             squares[c] += value * value
 
 
+def gate_rows(x, first, scale, bias, curve, start, stop):
+    """Bring the first features back in: the gate before each later cycle.
+
+    x becomes PReLU(scale (x + first) + bias); see :func:`filter_rows` for the
+    curve.
+
+    Arguments
+    ---------
+    x : array
+        [T, C], written over.
+    first : array
+        [T, C]
+    scale, bias : array
+        [C], a depthwise convolution of one tap.
+    curve : array
+        [2], of the PReLU.
+    start, stop : int
+        Rows to change.
+    """
+    straight, bend = curve[0], curve[1]
+    for t in range(start, stop):
+        row, other = x[t], first[t]
+        for c in range(row.shape[0]):
+            z = scale[c] * (row[c] + other[c]) + bias[c]
+            row[c] = straight * z + bend * abs(z)
+
+
+def join_rows(rows, stream, out, start):
+    """Add what comes out of a cycle to what went in.
+
+    Arguments
+    ---------
+    rows : array
+        [n, C]
+    stream : array
+        [T, C]
+    out : array
+        [T, C], of which rows from ``start`` on are written; may be ``stream``.
+    start : int
+        Place of the first row.
+    """
+    for t in range(rows.shape[0]):
+        row, other, to = rows[t], stream[start + t], out[start + t]
+        for c in range(row.shape[0]):
+            to[c] = row[c] + other[c]
+
+
 def weigh_sums(rows, counts, sums):
     """Sums of a signal in which each frame occurs several times.
 
@@ -191,49 +238,53 @@ def filter_rows(
                 squares[c] += to[c] * to[c]
 
 
-def pool_rows(x, pre, out, start, stop):
-    """Add the adaptive average pool of a scale to the sum of all.
+def pool_rows(scales, pres, out, start, stop):
+    """Sum the adaptive average pools of all scales.
 
     Arguments
     ---------
-    x : array
-        [T, C]
-    pre : array
-        [2, C], the norm of x.
+    scales : tuple of array
+        [T_i, C]
+    pres : tuple of array
+        [2, C], the norm of each.
     out : array
-        [T', C], added to.
+        [T', C]
     start, stop : int
         Rows of ``out`` to make.
     """
-    length, channels = x.shape
-    coarse = out.shape[0]
-    scale, shift = pre[0], pre[1]
+    coarse, channels = out.shape
     for t in range(start, stop):
-        first = t * length // coarse
-        last = ((t + 1) * length + coarse - 1) // coarse
-        share = x.dtype.type(1.0 / (last - first))
         to = out[t]
         for c in range(channels):
-            to[c] += shift[c]
-        for source in range(first, last):
-            row = x[source]
+            to[c] = 0.0
+        for x, pre in zip(scales, pres):  # noqa: B905 (numba's takes no more)
+            length, scale, shift = x.shape[0], pre[0], pre[1]
+            first = t * length // coarse
+            last = ((t + 1) * length + coarse - 1) // coarse
+            share = x.dtype.type(1.0 / (last - first))
             for c in range(channels):
-                to[c] += share * scale[c] * row[c]
+                to[c] += shift[c]
+            for source in range(first, last):
+                row = x[source]
+                for c in range(channels):
+                    to[c] += share * scale[c] * row[c]
 
 
 KERNELS = (
     add_sums,
+    gate_rows,
+    join_rows,
     weigh_sums,
     fold_norm,
     filter_rows,
     pool_rows,
     iianet_descent.attend_rows,
     iianet_descent.sum_filtered,
-    iianet_descent.filter_attend_rows,
     iianet_descent.sum_attended,
-    iianet_descent.attend_twice,
+    iianet_descent.filter_attend_rows,
     iianet_descent.filter_pair,
     iianet_descent.open_gates,
+    iianet_descent.come_down,
     iianet_descent.keep_rows,
 )
 

@@ -4,6 +4,9 @@ Authors
  * avsep_sb contributors
 """
 
+import math
+import threading
+
 import torch
 import torch.nn.functional as F
 
@@ -16,9 +19,12 @@ BLOCK = 512
 def dense(rows, weight, bias=None):
     """Convolution over all channels, without padding.
 
+    At every call of torch another thread may take the interpreter, and has to
+    be waited for: so there is one.
+
     Arguments
     ---------
-    rows : torch.Tensor
+    rows : array
         [n + K - 1, C]
     weight : torch.Tensor
         [C', C, 1, K], see :func:`dense_weight`.
@@ -27,23 +33,41 @@ def dense(rows, weight, bias=None):
 
     Returns
     -------
-    torch.Tensor
+    array
         [n, C']
 
     Example
     -------
-    >>> dense(torch.ones(5, 2), torch.ones(4, 2, 1, 3)).tolist()[0]
+    >>> dense(torch.ones(5, 2).numpy(), torch.ones(4, 2, 1, 3)).tolist()[0]
     [6.0, 6.0, 6.0, 6.0]
     """
-    x = rows.contiguous()[None, None].permute(0, 3, 1, 2)
+    image = rows.reshape(1, 1, *rows.shape).transpose(0, 3, 1, 2)
+    x = torch.from_numpy(image)
     if torch.backends.mkldnn.is_available():
         # torch itself gives kernels of one frame to a matrix product, which
         # takes twice as long on some processors.
-        ones = [1, 1]
-        y = torch.mkldnn_convolution(x, weight, bias, [0, 0], ones, ones, 1)
+        ones = (1, 1)
+        y = torch.mkldnn_convolution(x, weight, bias, (0, 0), ones, ones, 1)
     else:
         y = torch.conv2d(x, weight, bias)
-    return y.permute(0, 2, 3, 1)[0, 0].contiguous()
+    return y.numpy().transpose(0, 2, 3, 1).reshape(-1, len(weight))
+
+
+def curve_of(act):
+    """A PReLU of one slope, for the loops: its parts in x and in abs(x).
+
+    Arguments
+    ---------
+    act : torch.nn.PReLU
+        The layer.
+
+    Returns
+    -------
+    array
+        [2]
+    """
+    slope = act.weight.detach()
+    return torch.cat([1 + slope, 1 - slope]).div(2).numpy()
 
 
 def padded_rows(rows, start, stop):
@@ -180,6 +204,43 @@ class Frames:
         return self.known[key]
 
 
+class Scratch(threading.local):
+    """Memory to work in, one of each kind for each thread.
+
+    What is allocated and freed for every block is handed back to the system
+    at times, and its pages are made anew.
+
+    Example
+    -------
+    >>> scratch = Scratch()
+    >>> scratch.rows("window", 3, 4).shape
+    (3, 4)
+    """
+
+    def __init__(self):
+        self.kept = {}
+
+    def rows(self, kind, *shape):
+        """Memory that holds anything, until the thread asks for this kind.
+
+        Arguments
+        ---------
+        kind : str
+            What it is for.
+        *shape : int
+            Its shape.
+
+        Returns
+        -------
+        array
+            Of this shape, of 32-bit floats.
+        """
+        size, kept = math.prod(shape), self.kept.get(kind)
+        if kept is None or len(kept) < size:
+            kept = self.kept[kind] = torch.empty(size).numpy()
+        return kept[:size].reshape(shape)
+
+
 def taps_of(*layers):
     """Taps of depthwise convolutions, frame by frame.
 
@@ -263,7 +324,7 @@ def edges_of(rows, spans, reach):
 
     Arguments
     ---------
-    rows : torch.Tensor
+    rows : array
         [T, C]
     spans : list of tuple
         Start and stop of each block.
@@ -278,14 +339,15 @@ def edges_of(rows, spans, reach):
 
     Example
     -------
-    >>> edges = edges_of(torch.arange(6.0)[:, None], [(0, 3), (3, 6)], 2)
+    >>> rows = torch.arange(6.0)[:, None].numpy()
+    >>> edges = edges_of(rows, [(0, 3), (3, 6)], 2)
     >>> edges[0][1].tolist(), edges[3][0].tolist()
     ([[3.0], [4.0]], [[1.0], [2.0]])
     """
     return {
         start: (
-            rows[max(0, start - reach) : start].clone().numpy(),
-            rows[stop : stop + reach].clone().numpy(),
+            rows[max(0, start - reach) : start].copy(),
+            rows[stop : stop + reach].copy(),
         )
         for start, stop in spans
     }

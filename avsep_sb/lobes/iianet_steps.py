@@ -65,10 +65,12 @@ class Step:
         [Tv, C], by which the lips gate the scale; without rows for none.
     guide_frames : array
         [T], which of its frames goes with each frame.
+    pair : array
+        [2, T_D, C], to work in; with no frames where the top is not short.
     """
 
     def __init__(
-        self, do, phi, top, scale, sums, pre, frames, guide, guide_frames
+        self, do, phi, top, scale, sums, pre, frames, guide, guide_frames, pair
     ):
         self.do, self.top, self.frames = do, top.numpy(), frames
         length, channels = scale.shape
@@ -91,8 +93,8 @@ class Step:
         self.none = torch.empty(0, channels).numpy()
         self.given = (pre, frames, guide, guide_frames)
         self.pair = None
-        if len(self.top) <= SHORT:
-            self.pair = self._make(0, len(self.top))
+        if pair.shape[1]:
+            self.pair = self._make(0, len(self.top), pair)
 
     def open(self, start, stop, first=0, last=None, around=None):
         """Make gates and values for some frames.
@@ -116,15 +118,15 @@ class Step:
         if pair is None:
             left = int(self.frames[max(start, 0)])
             right = int(self.frames[min(stop, length) - 1]) + 1
-            pair = self._make(left, right)
+            pair = torch.empty(2, right - left, self.top.shape[1]).numpy()
+            pair = self._make(left, right, pair)
         if around is None:
             around, last = (self.none, self.none), length
         there = (self.scale, around, first, last)
         return (*there, *self.given, *pair, left)
 
-    def _make(self, left, right):
+    def _make(self, left, right, pair):
         """Gate and value for rows of the top."""
-        pair = torch.empty(2, right - left, self.top.shape[1]).numpy()
         self.do.open_gates(
             *(self.top, self.top, left, right, *self.maps, NUMBERS, *pair)
         )

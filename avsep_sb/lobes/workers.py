@@ -47,6 +47,8 @@ class Workers:
 
         def start():
             torch.set_num_threads(1)
+            # A thread that asks for the first time takes the default of then.
+            torch.get_num_threads()
             started.wait()
 
         self.pool = ThreadPoolExecutor(count, "avsep", start)

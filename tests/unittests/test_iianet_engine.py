@@ -1,5 +1,7 @@
 """The fast path of IIANet gives what its layers give, or stays away."""
 
+import threading
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -210,7 +212,7 @@ def test_a_block_written_in_place_reads_what_was_there():
     same_map = torch.tensor([[1.0] * 3, [0.0] * 3]).numpy()
     wanted = F.conv1d(x.t()[None], taps.t()[:, None], padding=2, groups=3)
     spans = [(9, 18), (0, 9), (18, 23)]
-    edges, sums = edges_of(x, spans, 2), torch.zeros(2, 3).numpy()
+    edges, sums = edges_of(x.numpy(), spans, 2), torch.zeros(2, 3).numpy()
     for start, stop in spans:
         iianet_kernels.filter_rows(
             *(x.numpy(), edges[start], same_map, torch.tensor([1, 0]).numpy()),
@@ -257,7 +259,8 @@ def test_dense_is_a_convolution(size):
     layer = nn.Conv1d(6, 4, size)
     rows = torch.randn(11, 6)
     wanted = layer(rows.t()[None])[0].t()
-    torch.testing.assert_close(dense(rows, *dense_weight(layer)), wanted)
+    found = torch.from_numpy(dense(rows.numpy(), *dense_weight(layer)))
+    torch.testing.assert_close(found, wanted)
 
 
 def test_errors_of_workers_are_raised():
@@ -267,3 +270,38 @@ def test_errors_of_workers_are_raised():
     for team in (solo(), Workers(2)):
         with pytest.raises(ValueError, match="block"):
             team.conduct(lambda team=team: team.share(fail, 3))
+
+
+def test_torch_is_alone_in_each_thread_of_a_team():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        team, met = Workers(2), threading.Barrier(2)
+        seen = []
+
+        def ask(number):
+            met.wait()
+            seen.append(torch.get_num_threads())
+
+        team.conduct(lambda: team.share(ask, 2))
+        assert seen == [1, 1] and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_what_is_begun_is_done_even_if_no_thread_is_free():
+    for team in (solo(), Workers(2)):
+        both = [None, None]
+        met = threading.Barrier(2)
+
+        def wait_for(number, team=team, met=met):
+            if team.count > 1:
+                met.wait()
+            return team.begin(lambda: number + 1)()
+
+        for n in range(2):
+            both[n] = team.pool and team.pool.submit(wait_for, n)
+        found = [
+            one.result(30) if one else wait_for(n) for n, one in enumerate(both)
+        ]
+        assert found == [1, 2]
