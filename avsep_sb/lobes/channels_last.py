@@ -272,7 +272,7 @@ class FrameNorm(GlobalLayerNorm):
     -------
     >>> import torch
     >>> with torch.no_grad():
-    ...     FrameNorm(4)(channels_last(torch.rand(2, 4, 9))).stride()
+    ...     FrameNorm(4)(channels_last(torch.randn(2, 4, 9))).stride()
     (36, 1, 4)
     """
 

@@ -13,18 +13,11 @@ from avsep_sb.lobes.iianet_blocks import (
     SimpleIntraAttention,
 )
 from avsep_sb.lobes.iianet_cycle import AudioCycle
+from avsep_sb.lobes.iianet_exchange import Exchange, as_layers, as_rows
 from avsep_sb.lobes.iianet_ffn import ResidualFFN
 from avsep_sb.lobes.iianet_inter import CrossModalFusion
 from avsep_sb.lobes.iianet_kernels import compiled
-from avsep_sb.lobes.iianet_rows import (
-    Frames,
-    Norm,
-    curve_of,
-    dense,
-    dense_weight,
-    in_blocks,
-    padded_rows,
-)
+from avsep_sb.lobes.iianet_rows import curve_of
 from avsep_sb.lobes.iianet_topdown import TopDown
 from avsep_sb.lobes.workers import solo, workers
 
@@ -337,9 +330,9 @@ class Cycles:
             self.exchange.run(stream, not last)
         elif net.bottom is not None:
             audio, stream.video = net.bottom(
-                _as_layers(stream.audio), stream.video, need_video=not last
+                as_layers(stream.audio), stream.video, need_video=not last
             )
-            stream.audio = _as_rows(audio)
+            stream.audio = as_rows(audio)
 
     def guide(self, scales, lips, need_scales):
         """Spread the lips' top feature to their scales.
@@ -357,88 +350,6 @@ class Cycles:
         if net.middle is None:
             return scales, None
         return scales, [
-            _as_rows(1.0 + torch.sigmoid(layer(scale)))
+            as_rows(1.0 + torch.sigmoid(layer(scale)))
             for layer, scale in zip(net.middle.scales, scales, strict=True)
         ]
-
-
-class Exchange:
-    """InterA-T or InterA-B over one stream (Eq. 7).
-
-    Arguments
-    ---------
-    fusion : avsep_sb.lobes.iianet_inter.CrossModalFusion
-        The layers.
-    team : avsep_sb.lobes.workers.Workers
-        Threads that share the work.
-    memory : torch.Tensor, optional
-        [n], to work in.
-    """
-
-    def __init__(self, fusion, team, memory=()):
-        self.fusion, self.team, self.memory = fusion, team, memory
-        self.do, self.frames = compiled(), Frames()
-        self.gate = dense_weight(fusion.audio_gate.conv)
-        self.gate_norm = Norm(fusion.audio_gate.norm)
-        self.enter = dense_weight(fusion.to_audio.conv)
-        self.enter_norm = Norm(fusion.to_audio.norm)
-
-    def run(self, stream, need_video):
-        """Exchange between the audio and the video of a stream, in place.
-
-        Arguments
-        ---------
-        stream : Stream
-            Changed in place, its audio too.
-        need_video : bool
-            Whether the new video will be used.
-        """
-        audio, video = stream.audio, stream.video
-        length, seen = len(audio), _as_rows(video)
-        memory, sizes = self.memory, (length * seen.shape[1], audio.numel())
-        if len(memory) < sum(sizes):
-            memory = torch.empty(sum(sizes))
-        gates, heard = memory[: sum(sizes)].split(sizes)
-        gates, heard = gates.view(length, -1), heard.view(length, -1)
-        arrays = gates.numpy(), heard.numpy()
-        nearest = torch.from_numpy(self.frames.between(len(seen), length))
-
-        def listen(start, stop, sums):
-            rows = padded_rows(audio, start, stop)
-            block = dense(rows.numpy(), *self.gate)
-            self.do.add_sums(block, arrays[0], start, sums)
-
-        sums = in_blocks(self.team, length, listen, 2, gates.shape[1])
-        scale, shift = self.gate_norm.map(self.do, sums, length)
-
-        def enter(start, stop, sums):
-            rows = gates[start:stop].mul_(scale).add_(shift).sigmoid_()
-            rows.mul_(seen[nearest[start:stop]])
-            block = dense(rows.numpy(), *self.enter)
-            self.do.add_sums(block, arrays[1], start, sums)
-
-        sums = in_blocks(self.team, length, enter, 2, heard.shape[1])
-        gain, constant = self.enter_norm.map(self.do, sums, length)
-
-        stream.video = None
-        if need_video:
-            gate = torch.sigmoid(self.fusion.video_gate(video))
-            frames = torch.from_numpy(self.frames.between(length, len(seen)))
-            sound = _as_layers(audio[frames])
-            stream.video = video + self.fusion.to_video(sound * gate)
-
-        def add(start, stop):
-            rows = heard[start:stop].mul_(gain).add_(constant)
-            audio[start:stop].add_(rows)
-
-        in_blocks(self.team, length, add)
-
-
-def _as_rows(x):
-    """Time first: [1, C, T] to [T, C]."""
-    return x[0].t().contiguous()
-
-
-def _as_layers(rows):
-    """Time last, as the layers take it: [T, C] to [1, C, T]."""
-    return rows.t().unsqueeze(0).contiguous()

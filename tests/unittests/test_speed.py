@@ -4,6 +4,7 @@ import importlib
 from pathlib import Path
 
 import pytest
+import torch
 
 from avsep_sb.errors import ConfigError, DataError
 
@@ -211,3 +212,15 @@ def test_unusable_arguments_are_named(script, tmp_path):
     (tmp_path / "speed.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match="not a table of this benchmark"):
         speed.main(["--out", str(tmp_path)])
+
+
+def test_what_a_face_costs(script, capsys):
+    cost = script("face_cost")
+    threads = torch.get_num_threads()
+    argv = [TOY_BIN, "--seconds", "0.2", "--faces", "3", "--rounds", "1"]
+    assert cost.main([*argv, "--threads", str(threads)]) == 0
+    told = capsys.readouterr().out
+    assert "| ours | 1 | " in told and "| pipeline | 3 | " in told
+    assert "1.000 (1.000 to 1.000)" in told
+    with pytest.raises(ConfigError, match="above 0"):
+        cost.main([*argv, "--rounds", "0"])
