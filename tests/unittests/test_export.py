@@ -6,6 +6,7 @@ lengths and numbers of faces that they were not traced with.
 
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from avsep_sb.lobes.frame_autoencoder import FrameAutoencoder
 from avsep_sb.lobes.iianet import IIANet
 from avsep_sb.lobes.light_lip import LightLipNet
 from avsep_sb.lobes.mixture_consistency import MixtureConsistency
+from avsep_sb.lobes.norms import GlobalLayerNorm
 from tests.utils.toy_model import FRONTEND, SEPARATOR
 
 SMALL = {"kernel_size": 64, "stride": 16}
@@ -184,3 +186,22 @@ def test_replaced_operations_give_the_same_numbers():
     with ExportableOperations():
         same = functional.interpolate(picture, (64, 48), mode="area")
     torch.testing.assert_close(same, area)
+
+
+def test_norms_of_long_signals_keep_their_digits(tmp_path):
+    pytest.importorskip("onnx")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    norm, path = GlobalLayerNorm(256), str(tmp_path / "norm.onnx")
+    x = 1 + 2 * torch.randn(1, 256, 26401)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            *(norm, (x[..., :100],), path),
+            input_names=["x"],
+            dynamic_axes={"x": {2: "frames"}},
+            dynamo=False,
+        )
+    session = onnxruntime.InferenceSession(path)
+    (found,) = session.run(None, {"x": x.numpy()})
+    wanted = GlobalLayerNorm(256).double()(x.double())
+    assert (torch.from_numpy(found) - wanted).abs().max() < 1e-5
