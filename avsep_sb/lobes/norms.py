@@ -80,7 +80,7 @@ class GlobalLayerNorm(nn.Module):
             return y.mean(1, keepdim=True)
 
         if repeats is not None:
-            share = (repeats / repeats.sum()).to(x.dtype)
+            share = repeats.to(x.dtype) / repeats.sum()
         centred = x - mean_of(x)
         variance = mean_of(centred.square())
         scale = self.weight[:, None] * (variance + self.eps).rsqrt()
