@@ -70,18 +70,14 @@ class GlobalLayerNorm(nn.Module):
             weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
             return F.group_norm(x, 1, weight, bias, self.eps)
 
+        if repeats is None:
+            repeats = torch.ones_like(x[0, 0])
+        share = repeats.to(x.dtype) / repeats.sum()
         # Over time, then over channels: onnxruntime adds up numbers one by
         # one, and over both at once it is off by 3e-3 after 3 s.
-        def mean_of(y):
-            if repeats is None:
-                y = y.mean(2, keepdim=True)
-            else:
-                y = (y * share).sum(2, keepdim=True)
-            return y.mean(1, keepdim=True)
-
-        if repeats is not None:
-            share = repeats.to(x.dtype) / repeats.sum()
-        centred = x - mean_of(x)
-        variance = mean_of(centred.square())
+        mean = (x * share).sum(2, keepdim=True).mean(1, keepdim=True)
+        centred = x - mean
+        variance = (centred.square() * share).sum(2, keepdim=True)
+        variance = variance.mean(1, keepdim=True)
         scale = self.weight[:, None] * (variance + self.eps).rsqrt()
         return torch.addcmul(self.bias[:, None].to(x.dtype), centred, scale)
