@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
+from avsep_sb.export.reductions import group_norm, sum_by_turns
+
 
 def size_of(x, dim):
     """Give a size as a tensor, which a trace records and does not fix.
@@ -267,6 +269,8 @@ def masked_fill(x, mask, value):
 
 
 REPLACEMENTS = {
+    F.group_norm: group_norm,
+    torch.Tensor.sum: sum_by_turns,
     F.interpolate: interpolate,
     F.adaptive_avg_pool1d: average,
     F.adaptive_avg_pool2d: average_2d,

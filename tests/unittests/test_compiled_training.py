@@ -101,7 +101,5 @@ def test_no_compiler(monkeypatch, tmp_path):
 
 
 def test_jit_is_refused(tmp_path):
-    with pytest.raises(
-        ConfigError, match="--jit: TorchScript cannot take these modules"
-    ):
+    with pytest.raises(ConfigError, match="--jit: .*variable number"):
         brain_of(tmp_path, jit=True).on_fit_start()

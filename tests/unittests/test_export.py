@@ -186,12 +186,39 @@ def test_replaced_operations_give_the_same_numbers():
     with ExportableOperations():
         same = functional.interpolate(picture, (64, 48), mode="area")
     torch.testing.assert_close(same, area)
+    norm = GlobalLayerNorm(3)
+    torch.nn.init.normal_(norm.weight)
+    torch.nn.init.normal_(norm.bias)
+    x = 1 + 2 * torch.rand(2, 3, 50)
+    normal = norm(x)
+    total = x.sum((0, 2), keepdim=True), x.sum((-1, 0)), x.sum()
+    with ExportableOperations():
+        same = norm(x)
+        by_turns = x.sum((0, 2), keepdim=True), x.sum((-1, 0)), x.sum()
+    torch.testing.assert_close(same, normal)
+    torch.testing.assert_close(by_turns, total)
 
 
-def test_norms_of_long_signals_keep_their_digits(tmp_path):
+class Exported(torch.nn.Module):
+    """A norm as it goes into a graph, of frames that occur once or often."""
+
+    def __init__(self, channels, repeats):
+        super().__init__()
+        self.norm = GlobalLayerNorm(channels)
+        self.repeats = repeats
+
+    def forward(self, x):
+        repeats = 1 + x[0, 0].abs().round() if self.repeats else None
+        with ExportableOperations():
+            return self.norm(x, repeats)
+
+
+@pytest.mark.parametrize("repeats", [False, True])
+def test_norms_of_long_signals_keep_their_digits(repeats, tmp_path):
     pytest.importorskip("onnx")
     onnxruntime = pytest.importorskip("onnxruntime")
-    norm, path = GlobalLayerNorm(256), str(tmp_path / "norm.onnx")
+    torch.manual_seed(0)
+    norm, path = Exported(256, repeats), str(tmp_path / "norm.onnx")
     x = 1 + 2 * torch.randn(1, 256, 26401)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -203,5 +230,5 @@ def test_norms_of_long_signals_keep_their_digits(tmp_path):
         )
     session = onnxruntime.InferenceSession(path)
     (found,) = session.run(None, {"x": x.numpy()})
-    wanted = GlobalLayerNorm(256).double()(x.double())
+    wanted = norm.double()(x.double())
     assert (torch.from_numpy(found) - wanted).abs().max() < 1e-5
