@@ -111,7 +111,15 @@ class AVSeparationBrain(RecoveringBrain):
         torch.Tensor
             Estimated sources, ``[B, T, S]``.
         """
-        batch = batch.to(self.device)
+        if stage == Stage.TRAIN or not self.compile:
+            return self._separate(batch.to(self.device))
+        # Whole mixtures have many lengths, for each of which it would be
+        # compiled anew; without gradients it is fast as it is.
+        with torch.compiler.set_stance("force_eager"):
+            return self._separate(batch.to(self.device))
+
+    def _separate(self, batch):
+        """As :meth:`compute_forward`."""
         visual = None
         if "visual_frontend" in self.modules:
             # Items put time first so that PaddedBatch can pad it.
@@ -120,32 +128,19 @@ class AVSeparationBrain(RecoveringBrain):
             visual = (
                 roi.to(batch.mix_sig.data.dtype)
                 if roi.dim() == 4
-                else self._module("visual_frontend", stage)(roi)
+                else self.modules.visual_frontend(roi)
             )
         mix = batch.mix_sig.data
         masked = {}
         if hasattr(batch, "lips_mask"):
             masked["visual_mask"] = batch.lips_mask.data.transpose(1, 2)
-        sources = self._module("separator", stage)(mix, visual, **masked)
+        sources = self.modules.separator(mix, visual, **masked)
         if "mixture_consistency" in self.modules:
             # Noise, or someone out of view, belongs to none of the voices.
             complete = all_there(batch.sources.data, mix)
-            consistency = self._module("mixture_consistency", stage)
+            consistency = self.modules.mixture_consistency
             sources = consistency(sources, mix, complete)
         return sources
-
-    def _module(self, name, stage):
-        """A module; for tests the one that it was before ``--compile``.
-
-        Whole mixtures have many lengths, for each of which it would be
-        compiled anew; and what tests compute without gradients is fast as
-        it is.
-        """
-        module = self.modules[name]
-        if stage == Stage.TRAIN or not self.compile:
-            return module
-        module = getattr(module, "module", module)  # of DDP
-        return getattr(module, "_orig_mod", module)
 
     def compute_objectives(self, predictions, batch, stage):
         """Scores the estimates against the targets.

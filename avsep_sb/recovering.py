@@ -4,21 +4,15 @@ Authors
  * avsep_sb contributors
 """
 
-import os
-import shutil
-import sys
-
 from speechbrain.core import Brain
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 from speechbrain.utils.logger import get_logger
 
 from avsep_sb.checkpoints import require_best, set_torn_checkpoints_aside
+from avsep_sb.compiling import check_compiler, compile_repeated
 from avsep_sb.errors import ConfigError
 
 logger = get_logger(__name__)
-
-# What torch.compile looks for where CXX does not name another.
-_COMPILER = "clang++" if sys.platform == "darwin" else "g++"
 
 
 class RecoveringBrain(Brain):
@@ -56,13 +50,8 @@ class RecoveringBrain(Brain):
 
     def _compile(self):
         """As SpeechBrain's; says in one sentence what cannot be compiled."""
-        if self.compile and str(self.device) == "cpu":
-            compiler = os.environ.get("CXX") or _COMPILER
-            if shutil.which(compiler) is None:
-                raise ConfigError(
-                    f"--compile needs a C++ compiler on a CPU, and '{compiler}'"
-                    " is not there: install it, or leave --compile out."
-                )
+        if self.compile:
+            check_compiler(self.device)
         try:
             super()._compile()
         except Exception as err:  # torch.jit's have no base of their own
@@ -73,6 +62,17 @@ class RecoveringBrain(Brain):
                 f"({str(err).strip().splitlines()[0].rstrip(':')}); give "
                 "--compile instead, or neither."
             ) from err
+        for name, module in self.modules.items():
+            # SpeechBrain compiles nothing yet, but notes what to compile:
+            # all cycles unrolled.
+            whole = getattr(module, "_orig_mod", None)
+            if whole is not None and compile_repeated(
+                whole,
+                mode=self.compile_mode,
+                fullgraph=self.compile_using_fullgraph,
+                dynamic=self.compile_using_dynamic_shape_tracing,
+            ):
+                self.modules[name] = whole
 
     def _set_torn_checkpoints_aside(self):
         if if_main_process():

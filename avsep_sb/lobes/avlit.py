@@ -45,6 +45,9 @@ class IterativeBranch(nn.Module):
     torch.Size([2, 4, 20])
     """
 
+    # What --compile compiles.
+    repeated = ("block",)
+
     def __init__(
         self,
         in_channels,

@@ -168,6 +168,9 @@ class BIN(MaskingSeparator):
     torch.Size([2, 1001, 3])
     """
 
+    # What --compile compiles: one iteration.
+    repeated = ("audio_branch", "video_branch", "fusion_branch")
+
     def __init__(
         self,
         num_iterations=12,

@@ -122,6 +122,8 @@ class IIANet(nn.Module):
 
     # Whether inference may take the fast path, see iianet_engine.fits.
     fast = True
+    # What --compile compiles: one cycle of each kind.
+    repeated = ("_av_cycle", "_audio_cycle")
 
     def __init__(
         self,
