@@ -83,21 +83,14 @@ def serve(pipe, text, folder, threads):
         pipe.send(error)
         return
     pipe.send(time.monotonic() - begin)
+    inputs = {}
     while (question := pipe.recv()) is not None:
         case, wants_output = question
+        if case not in inputs:
+            inputs[case] = scene(model, *case)
         with torch.inference_mode():
-            out = run(*scene_of(model, case))
+            out = run(*inputs[case])
         pipe.send(out.numpy() if wants_output else None)
-
-
-SCENES = {}
-
-
-def scene_of(model, case):
-    """A scene, made once."""
-    if case not in SCENES:
-        SCENES[case] = scene(model, *case)
-    return SCENES[case]
 
 
 def open_form(model, folder, threads):

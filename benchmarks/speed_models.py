@@ -230,7 +230,7 @@ class StepRunner:
     text : str
         A YAML with options.
     form : str
-        "ours", "plain", or "bf16" for ours under autocast.
+        "ours", "plain", or ours with "bf16" (autocast) or "compiled".
     seconds, faces
         As for :class:`Runner`.
     """
@@ -244,7 +244,11 @@ class StepRunner:
         batch = random_batch(1, one.num_samples, faces, one.visual)
         precision = "bf16" if form == "bf16" else "fp32"
         self.step = training_step(
-            one.hparams, modules, batch, precision=precision
+            one.hparams,
+            modules,
+            batch,
+            precision=precision,
+            compile=form == "compiled",
         )
 
     def __call__(self):

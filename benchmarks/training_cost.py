@@ -8,8 +8,9 @@
 A step is that of the Brain (forward, the YAML's loss, backward, clipping, the
 YAML's optimizer) on one mixture and the embeddings of its faces. Rows are each
 model in each form, in processes of their own that take turns (``rounds.py``);
-ratios are to the first row. Memory is what a process holds at most beyond the
-loaded model.
+ratios are to the first row. The first step, in which "compiled"
+(``--compile``) compiles, is not among them and has a column of its own. Memory
+is what a process holds at most beyond the loaded model.
 
 Authors
  * avsep_sb contributors
@@ -21,13 +22,13 @@ from pathlib import Path
 
 import torch
 from report import footer, new_files
-from rounds import interleaved, spread
+from rounds import interleaved, spread, timed
 from speed_report import short
 from speed_worker import STEP, Worker
 
 from avsep_sb.errors import ConfigError, run_or_explain
 
-FORMS = ("plain", "ours", "bf16")
+FORMS = ("plain", "ours", "bf16", "compiled")
 
 
 def measure(names, args):
@@ -42,8 +43,8 @@ def measure(names, args):
 
     Returns
     -------
-    (Rounds, dict)
-        The times, and MB of each row.
+    (Rounds, dict, dict)
+        The times, and MB and seconds of the first step of each row.
     """
     size = (args.seconds, args.faces, args.threads)
     workers = {}
@@ -52,6 +53,10 @@ def measure(names, args):
             workers[model, form] = Worker(model, STEP + form, *size)
         for worker in workers.values():
             worker.ready()
+        first = {
+            name: timed(lambda worker=worker: worker.ask("run"))[0]
+            for name, worker in workers.items()
+        }
         rounds = interleaved(
             {
                 name: lambda worker=worker: worker.ask("run")
@@ -65,10 +70,10 @@ def measure(names, args):
     finally:
         for worker in workers.values():
             worker.stop()
-    return rounds, memory
+    return rounds, memory, first
 
 
-def table(names, rounds, memory):
+def table(names, rounds, memory, first):
     """Markdown lines of all rows.
 
     Arguments
@@ -77,8 +82,8 @@ def table(names, rounds, memory):
         Model and form of each row; ratios are to the first.
     rounds : Rounds
         Times by name.
-    memory : dict
-        MB by name.
+    memory, first : dict
+        MB, and seconds of the first step, by name.
 
     Returns
     -------
@@ -86,15 +91,15 @@ def table(names, rounds, memory):
     """
     lines = [
         "| model | form | step (s) | steps of it in one of the first row "
-        "| peak memory (MB) |",
-        "|---|---|---|---|---|",
+        "| peak memory (MB) | first step (s) |",
+        "|---|---|---|---|---|---|",
     ]
     for name in names:
         model, form = name
         lines.append(
             f"| {short(model)} | {form} | {spread(rounds.seconds(name))} "
             f"| {spread(rounds.ratios(names[0], name))} "
-            f"| {memory[name]:.0f} |"
+            f"| {memory[name]:.0f} | {first[name]:.1f} |"
         )
     return lines
 
@@ -104,7 +109,7 @@ def main(argv):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("models", nargs="+", help="YAML, or 'YAML --option'")
     parser.add_argument("--out", required=True)
-    parser.add_argument("--forms", nargs="+", choices=FORMS, default=FORMS)
+    parser.add_argument("--forms", nargs="+", choices=FORMS, default=FORMS[:3])
     parser.add_argument(
         "--later-forms",
         nargs="+",
@@ -124,12 +129,13 @@ def main(argv):
     first, *others = args.models
     names = [(first, form) for form in args.forms]
     names += [(other, form) for other in others for form in args.later_forms]
-    rounds, memory = measure(names, args)
+    measured = measure(names, args)
+    rounds = measured[0]
     lines = [
         f"A step on one mixture of {args.seconds:g} s with {args.faces} "
         f"face(s), on the CPU. {rounds.note()}",
         "",
-        *table(names, rounds, memory),
+        *table(names, *measured),
         *footer(__file__, argv),
     ]
     report.write_text("\n".join(lines) + "\n", encoding="utf-8")

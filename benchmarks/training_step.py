@@ -71,6 +71,7 @@ def training_step(hparams, modules, batch, **run_opts):
         hparams=hparams,
         run_opts={"device": "cpu", **run_opts},
     )
+    brain._compile()  # does nothing unless told to, as in its fit
     brain.init_optimizers()
     brain.modules.train()
     brain.epoch = 1
