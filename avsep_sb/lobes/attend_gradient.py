@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 from avsep_sb.lobes import cpu_gradients
 from avsep_sb.lobes.attend_kernels import compiled
 from avsep_sb.lobes.resize import nearest_frames
-from avsep_sb.lobes.workers import workers
+from avsep_sb.lobes.torch_team import torch_team
 
 # Values that a thread works on between two looks at what is left to do.
 SHARE = 1 << 19
@@ -51,10 +51,10 @@ def _rows(x):
 
 def _by_rows(function, *arrays):
     """Call a loop for all rows, on all threads."""
-    rows, length = arrays[0].shape
+    team, (rows, length) = torch_team(), arrays[0].shape
     step = max(1, SHARE // max(1, length))
-    step = max(1, min(step, -(-rows // workers().count)))
-    workers().share(
+    step = max(1, min(step, -(-rows // team.count)))
+    team.share(
         lambda i: function(*arrays, i * step, min((i + 1) * step, rows)),
         -(-rows // step),
     )

@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 from avsep_sb.lobes import cpu_gradients
 from avsep_sb.lobes.frame_kernels import compiled
 from avsep_sb.lobes.iianet_rows import in_blocks
-from avsep_sb.lobes.workers import workers
+from avsep_sb.lobes.torch_team import torch_team
 
 # Values of an item from which on the loops are faster: with 512 channels and
 # 1601 frames 3.6 times, with 201 no more.
@@ -60,7 +60,7 @@ def _sums(loop, length, shape, *given):
     def make(start, stop, sums):
         loop(*given, sums, start, stop)
 
-    return in_blocks(workers(), length, make, *shape)
+    return in_blocks(torch_team(), length, make, *shape)
 
 
 class _NormPReLU(torch.autograd.Function):
@@ -88,7 +88,7 @@ class _NormPReLU(torch.autograd.Function):
             def bend(start, stop, array=array, maps=maps, to=to):
                 do.bend_frames(array, maps.numpy(), curve, to, start, stop)
 
-            in_blocks(workers(), length, bend)
+            in_blocks(torch_team(), length, bend)
             known.append((mean, rate, maps))
         ctx.save_for_backward(x, weight, low)
         ctx.known, ctx.has_slope = known, slope is not None
@@ -126,7 +126,7 @@ class _NormPReLU(torch.autograd.Function):
             def spread(start, stop, given=given, back=back, to=to):
                 do.spread_gradients(*given, back, to, start, stop)
 
-            in_blocks(workers(), length, spread)
+            in_blocks(torch_team(), length, spread)
             for_weight, for_bias = for_weight + centred, for_bias + outer
             for_slope = for_slope + bent.sum()
         return (
