@@ -1,27 +1,28 @@
-"""Norm, intra-attention and filters with gradients written out.
+"""Filter, norm and intra-attention as one layer, with gradients written out.
 
-Layer by layer, a norm and a gate write and keep five features of full length
-and read them many times over in the backward pass; torch's gradient of a
-depthwise convolution costs three times the convolution. Here the forward pass
-keeps what came in, and loops (:mod:`avsep_sb.lobes.attend_kernels`) go over
-it twice in each direction. Same results; for training on a CPU in 32 bits
-where numba is installed.
+Layer by layer, a depthwise convolution, a norm and a gate write and keep six
+features of full length and read them many times over in the backward pass.
+Here the forward pass keeps what came in alone, and loops
+(:mod:`avsep_sb.lobes.attend_kernels`) go over it twice in each direction. Same
+results; for training on a CPU in 32 bits where numba is installed.
 
 Authors
  * avsep_sb contributors
 """
 
 import torch
-import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
 from avsep_sb.lobes import cpu_gradients
 from avsep_sb.lobes.attend_kernels import compiled
+from avsep_sb.lobes.norms import GlobalLayerNorm
 from avsep_sb.lobes.resize import nearest_frames
 from avsep_sb.lobes.torch_team import torch_team
 
 # Values that a thread works on between two looks at what is left to do.
-SHARE = 1 << 19
+SHARE = 1 << 18
+# With fewer values than this a second thread takes longer to start.
+ALONE = 1 << 16
 
 
 def apply_here(*tensors):
@@ -44,6 +45,40 @@ def apply_here(*tensors):
     return cpu_gradients.loops_apply(*tensors) and compiled() is not None
 
 
+def stands_for(conv, norm, x):
+    """Whether the loops may stand for a filter and a norm.
+
+    Arguments
+    ---------
+    conv : torch.nn.Module
+        The one layer.
+    norm : torch.nn.Module
+        The other.
+    x : torch.Tensor
+        [N, C, T], what enters them.
+
+    Returns
+    -------
+    bool
+
+    Example
+    -------
+    >>> conv, x = torch.nn.Conv1d(4, 4, 1), torch.ones(1, 4, 2)
+    >>> stands_for(conv, GlobalLayerNorm(4), x)
+    False
+    """
+    return (
+        isinstance(conv, torch.nn.Conv1d)
+        and type(norm) is GlobalLayerNorm
+        and conv.groups == conv.in_channels == conv.out_channels
+        and conv.kernel_size[0] % 2 == 1
+        and conv.padding == (conv.kernel_size[0] // 2,)
+        and conv.stride in ((1,), (2,))
+        and conv.dilation == (1,)
+        and apply_here(x, conv.weight, norm.weight)
+    )
+
+
 def _rows(x):
     """[N, C, T] as an array [N C, T]."""
     return x.detach().contiguous().flatten(0, 1).numpy()
@@ -51,7 +86,11 @@ def _rows(x):
 
 def _by_rows(function, *arrays):
     """Call a loop for all rows, on all threads."""
-    team, (rows, length) = torch_team(), arrays[0].shape
+    rows, length = arrays[0].shape
+    if rows * length <= ALONE:
+        function(*arrays, 0, rows)
+        return
+    team = torch_team()
     step = max(1, SHARE // max(1, length))
     step = max(1, min(step, -(-rows // team.count)))
     team.share(
@@ -60,146 +99,115 @@ def _by_rows(function, *arrays):
     )
 
 
-class _NormAttend(torch.autograd.Function):
-    """out = norm(gain x) up(gate) + up(value), item by item."""
+class _FilterNorm(torch.autograd.Function):
+    """out = norm(filter(x)), or norm(filter(x)) up(gate) + up(value)."""
 
     @staticmethod
-    def forward(ctx, x, gain, weight, bias, gate, value, eps):
+    def forward(ctx, x, taps, bias, weight, shift, gate, value, stride, eps):
+        x = x.contiguous()
         num, channels, length = x.shape
-        x, gate = x.contiguous(), gate.contiguous()
-        sums = torch.empty(2, num * channels)
-        _by_rows(compiled().sum_rows, _rows(x), sums.numpy())
-        total, squares = sums.double().reshape(2, num, channels)
-        scaled, gamma, count = gain.double(), weight.double(), channels * length
-        mean = (scaled * total).sum(1, keepdim=True) / count
-        square = (scaled.square() * squares).sum(1, keepdim=True) / count
-        rate = ((square - mean**2).clamp(min=0.0) + eps).rsqrt()
-        maps = torch.stack(
-            [gamma * scaled * rate, bias.double() - gamma * mean * rate]
+        made = -(-length // stride)
+        own_bias = taps.new_zeros(channels) if bias is None else bias
+        ctx.filter = (
+            taps.detach().flatten(1).contiguous().numpy(),
+            own_bias.detach().numpy(),
+            made if stride == 2 else 0,
         )
-        maps = maps.float().reshape(2, -1)
-        frames = nearest_frames(gate.shape[-1], length)
+        sums = torch.empty(2, num * channels).numpy()
+        given = _rows(x), *ctx.filter
+        do = compiled()
+        _by_rows(do.sum_rows, *given, made, sums)
+        maps = torch.empty(2, num * channels).numpy()
+        ctx.known = torch.empty(2, num, dtype=torch.float64).numpy()
+        do.norm_maps(
+            sums.reshape(2, num, channels),
+            *(weight.detach().numpy(), shift.detach().numpy(), eps, made),
+            maps.reshape(2, num, channels),
+            ctx.known,
+        )
+        out = x.new_empty(num, channels, made)
+        ctx.has_bias = bias is not None
+        if gate is None:
+            _by_rows(do.norm_forward, *given, maps, _rows(out))
+            ctx.save_for_backward(x, weight)
+            return out
+        gate = gate.contiguous()
+        frames = nearest_frames(gate.shape[-1], made)
         firsts = torch.searchsorted(frames, torch.arange(gate.shape[-1] + 1))
-        out = torch.empty_like(x)
+        ctx.maps, ctx.firsts = maps, firsts.numpy()
         _by_rows(
-            compiled().attend_forward,
-            *(_rows(x), maps.numpy(), _rows(gate), _rows(value)),
-            *(firsts.numpy(), _rows(out)),
+            do.attend_forward,
+            *(*given, maps, _rows(gate), _rows(value), ctx.firsts, _rows(out)),
         )
-        ctx.save_for_backward(x, gain, weight, gate)
-        ctx.known = total, squares, mean, rate, maps, firsts
+        ctx.save_for_backward(x, weight, gate)
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
-        x, gain, weight, gate = ctx.saved_tensors
-        total, squares, mean, rate, maps, firsts = ctx.known
-        num, channels, length = x.shape
-        opened, for_gate = torch.empty_like(x), torch.empty_like(gate)
-        for_value, sums = torch.empty_like(gate), torch.empty_like(maps)
-        _by_rows(
-            compiled().attend_backward,
-            *(_rows(x), _rows(grad), maps.numpy(), _rows(gate)),
-            *(firsts.numpy(), _rows(opened), _rows(for_gate)),
-            *(_rows(for_value), sums.numpy()),
+        x, weight, *gates = ctx.saved_tensors
+        do, given, come = compiled(), (_rows(x), *ctx.filter), _rows(grad)
+        num, channels, made = grad.shape
+        sums = torch.empty(2, num * channels).numpy()
+        for_gate = for_value = None
+        if gates:
+            (gate,) = gates
+            for_gate, for_value = (torch.empty_like(gate) for _ in range(2))
+            gating = _rows(gate), ctx.firsts
+            _by_rows(
+                do.attend_sums,
+                *(*given, come, ctx.maps, *gating),
+                *(_rows(for_gate), _rows(for_value), sums),
+            )
+        else:
+            _by_rows(do.norm_sums, *given, come, sums)
+        back = torch.empty(3, num * channels).numpy()
+        found = torch.zeros(2, channels, dtype=torch.float64)
+        do.norm_slopes(
+            sums.reshape(2, num, channels),
+            *(ctx.known, weight.detach().numpy(), made),
+            *(back.reshape(3, num, channels), found.numpy()),
         )
-        outer, inner = sums.double().reshape(2, num, channels)
-        scaled, gamma, count = gain.double(), weight.double(), channels * length
-        # What reaches the norm, times what it normalised.
-        centred = rate * (scaled * inner - mean * outer)
-        level = rate * (gamma * outer).sum(1, keepdim=True) / count
-        tilt = rate**2 * (gamma * centred).sum(1, keepdim=True) / count
-        for_gain = (
-            gamma * rate * inner
-            - level * total
-            - tilt * (scaled * squares - mean * total)
-        )
-        back = torch.stack(
-            [
-                (scaled * gamma * rate).expand(num, -1),
-                -(scaled**2) * tilt,
-                scaled * (tilt * mean - level),
-            ]
-        )
-        back = back.float().reshape(3, -1).numpy()
-        _by_rows(compiled().norm_backward, _rows(x), _rows(opened), back)
+        for_x, taps = torch.empty_like(x), ctx.filter[0]
+        for_taps = x.new_empty(num * channels, taps.shape[1])
+        for_bias = x.new_empty(num * channels)
+        made_ones = _rows(for_x), for_taps.numpy(), for_bias.numpy()
+        if gates:
+            _by_rows(
+                do.attend_backward, *given, come, back, *gating, *made_ones
+            )
+        else:
+            _by_rows(do.norm_backward, *given, come, back, *made_ones)
+        for_taps = for_taps.reshape(num, channels, 1, -1).sum(0)
+        for_bias = for_bias.reshape(num, channels).sum(0)
         return (
-            opened,
-            for_gain.sum(0).float(),
-            centred.sum(0).float(),
-            outer.sum(0).float(),
-            *(for_gate, for_value, None),
+            *(for_x, for_taps, for_bias if ctx.has_bias else None),
+            *found.float().unbind(),
+            *(for_gate, for_value, None, None),
         )
 
 
-class _Depthwise(torch.autograd.Function):
-    """Depthwise convolution of stride 1 that keeps the length."""
-
-    @staticmethod
-    def forward(ctx, x, weight, bias):
-        x = x.contiguous()
-        ctx.save_for_backward(x, weight)
-        ctx.has_bias = bias is not None
-        size = weight.shape[-1]
-        return F.conv1d(x, weight, bias, 1, size // 2, 1, len(weight))
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad):
-        x, weight = ctx.saved_tensors
-        num, channels, _ = x.shape
-        taps = weight.detach().flatten(1).repeat(num, 1)
-        for_x, for_taps = torch.empty_like(x), torch.empty_like(taps)
-        _by_rows(
-            compiled().filter_backward,
-            *(_rows(x), _rows(grad), taps.numpy()),
-            *(_rows(for_x), for_taps.numpy()),
-        )
-        for_weight = for_taps.reshape(num, *weight.shape).sum(0)
-        for_bias = grad.sum((0, 2)) if ctx.has_bias else None
-        return for_x, for_weight, for_bias
-
-
-def norm_attend(x, gain, norm, gate, value):
-    """Normalise a feature and let a coarser one attend to it (Eq. 2).
+def filter_norm(x, conv, norm, gate=None, value=None):
+    """Filter and normalise a feature, and let a coarser one attend (Eq. 2).
 
     Arguments
     ---------
     x : torch.Tensor
         [N, C, T]
-    gain : torch.Tensor
-        [C], a depthwise convolution of one tap before the norm.
+    conv : avsep_sb.lobes.iianet_blocks.DepthwiseConv1d
+        Of stride 1 or 2.
     norm : avsep_sb.lobes.norms.GlobalLayerNorm
         The norm.
-    gate, value : torch.Tensor
-        [N, C, T'], T' at most T: what the coarse feature multiplies and adds.
+    gate, value : torch.Tensor, optional
+        [N, C, F], F at most T / stride: what the coarse feature multiplies and
+        adds.
 
     Returns
     -------
     torch.Tensor
-        [N, C, T]
+        [N, C, T / stride]
     """
-    return _NormAttend.apply(
-        x, gain, norm.weight, norm.bias, gate, value, norm.eps
+    return _FilterNorm.apply(
+        *(x, conv.weight, conv.bias, norm.weight, norm.bias),
+        *(gate, value, conv.stride[0], norm.eps),
     )
-
-
-def depthwise(x, weight, bias=None):
-    """Depthwise convolution of stride 1 that keeps the length.
-
-    Arguments
-    ---------
-    x : torch.Tensor
-        [N, C, T]
-    weight : torch.Tensor
-        [C, 1, K], K odd.
-    bias : torch.Tensor, optional
-        [C]
-
-    Returns
-    -------
-    torch.Tensor
-        [N, C, T]
-    """
-    return _Depthwise.apply(x, weight, bias)

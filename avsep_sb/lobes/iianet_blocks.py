@@ -16,6 +16,9 @@ from avsep_sb.lobes import attend_gradient, cpu_gradients
 from avsep_sb.lobes.norms import GlobalLayerNorm
 from avsep_sb.lobes.resize import nearest_frames, resize
 
+# Values from which on a filter and a norm are worth loops of their own.
+LEAST = 1 << 16
+
 
 class DepthwiseConv1d(nn.Conv1d):
     """Convolution of each channel by itself; the length stays the same.
@@ -68,8 +71,6 @@ class DepthwiseConv1d(nn.Conv1d):
             if self.bias is None:
                 return x * weight
             return torch.addcmul(self.bias[:, None].to(x.dtype), x, weight)
-        if self.stride == (1,) and attend_gradient.apply_here(x, self.weight):
-            return attend_gradient.depthwise(x, self.weight, self.bias)
         return super().forward(x)
 
 
@@ -168,6 +169,10 @@ class ConvNorm(nn.Module):
         torch.Tensor
             [N, C', ceil(T / stride)]
         """
+        if repeats is None and x.numel() >= LEAST:
+            if attend_gradient.stands_for(self.conv, self.norm, x):
+                x = attend_gradient.filter_norm(x, self.conv, self.norm)
+                return self.act(x)
         return self.act(self.norm(self.conv(x), repeats))
 
 
@@ -302,19 +307,11 @@ class IntraAttention(nn.Module):
         gate = torch.sigmoid(self.gate(coarse, repeats))
         value = self.value(coarse, repeats)
         if self.local is not None:
-            conv, norm = self.local.conv, self.local.norm
-            if (
-                length <= new_length
-                and isinstance(norm, GlobalLayerNorm)
-                and attend_gradient.apply_here(fine, gate, norm.weight)
+            layers = self.local.conv, self.local.norm
+            if length <= new_length and attend_gradient.stands_for(
+                *layers, fine
             ):
-                if self.kernel_size == 1:
-                    gain = conv.weight.flatten()
-                else:
-                    fine, gain = conv(fine), torch.ones_like(norm.weight)
-                return attend_gradient.norm_attend(
-                    fine, gain, norm, gate, value
-                )
+                return attend_gradient.filter_norm(fine, *layers, gate, value)
             fine = self.local(fine)
         return torch.addcmul(
             resize(value, new_length), fine, resize(gate, new_length)

@@ -4,9 +4,15 @@ import pytest
 import torch
 from torch import nn
 
-from avsep_sb.lobes import attend_gradient, attend_kernels, cpu_gradients
+from avsep_sb.lobes import (
+    attend_gradient,
+    cpu_gradients,
+    filter_kernels,
+    iianet_blocks,
+)
 from avsep_sb.lobes.iianet import IIANet
-from avsep_sb.lobes.iianet_blocks import SharedPReLU
+from avsep_sb.lobes.iianet_blocks import DepthwiseConv1d, SharedPReLU
+from avsep_sb.lobes.norms import GlobalLayerNorm
 from avsep_sb.lobes.resize import nearest_frames, resize
 from tests.unittests.test_iianet import TOY
 
@@ -32,6 +38,7 @@ def test_equal_those_of_layers(monkeypatch, changes, samples):
     for weight in net.parameters():
         nn.init.normal_(weight, std=0.3)
     example = torch.randn(2, samples), torch.randn(2, 2, 3, 7)
+    monkeypatch.setattr(iianet_blocks, "LEAST", 0)
     loops = gradients(net, *example)
     monkeypatch.setattr(attend_gradient, "compiled", lambda: None)
     monkeypatch.setattr(cpu_gradients, "apply_here", lambda *tensors: False)
@@ -57,21 +64,70 @@ def test_prelu_and_its_gradient():
     assert torch.autograd.gradcheck(cpu_gradients.shared_prelu, (x, act.weight))
 
 
+@pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("size", [1, 3, 5])
-def test_filter_backward(size):
-    # Plain Python: what the loop says.
-    x = torch.randn(2, 4, requires_grad=True)
-    taps = torch.randn(2, size, requires_grad=True)
-    grad = torch.randn(2, 4)
-    out = nn.functional.conv1d(
-        x[None], taps[:, None], padding=size // 2, groups=2
+@pytest.mark.parametrize("length", [1, 2, 7, 8])
+def test_rows_of_filters(size, length, stride):
+    """Plain Python: what the loops say."""
+    x = torch.randn(length, requires_grad=True)
+    taps = torch.randn(size, requires_grad=True)
+    wanted = nn.functional.conv1d(
+        x[None, None], taps[None, None], torch.ones(1), stride, size // 2
+    )[0, 0]
+    grad = torch.randn_like(wanted)
+    back = torch.autograd.grad(wanted, (x, taps), grad)
+    halves = len(wanted) if stride == 2 else 0
+    room = [torch.empty(halves), torch.empty(length // 2)]
+    more = [torch.empty_like(one) for one in room]
+    made = torch.empty_like(wanted), torch.empty(length), torch.empty(size)
+    row, own = x.detach().numpy(), taps.detach().numpy()
+    room, more = ([one.numpy() for one in each] for each in (room, more))
+    filter_kernels.filter_row(row, own, 1.0, *room, made[0].numpy())
+    filter_kernels.filter_row_backward(
+        *(row, grad.numpy(), own, *room, *more),
+        *(made[1].numpy(), made[2].numpy()),
     )
-    wanted = torch.autograd.grad(out, (x, taps), grad[None])
-    made = torch.empty(2, 4), torch.empty(2, size)
-    arrays = [one.detach().numpy() for one in (x, grad, taps, *made)]
-    attend_kernels.filter_backward(*arrays, 0, 2)
-    for ours, theirs in zip(made, wanted, strict=True):
+    for ours, theirs in zip(made, (wanted.detach(), *back), strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("rows", [(1, 6), (3, 1000)])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "bias", "coarse"),
+    [
+        (5, 1, True, None),
+        (5, 2, True, None),
+        (1, 1, False, 17),
+        (3, 1, False, 67),
+        (5, 1, True, 133),
+    ],
+)
+def test_filters_norms_and_gates(kernel, stride, bias, coarse, rows):
+    """One layer of ours against three; many rows go to several threads."""
+    pytest.importorskip("numba")
+    torch.manual_seed(0)
+    num, channels = rows
+    conv = DepthwiseConv1d(channels, kernel, stride, bias)
+    norm = GlobalLayerNorm(channels)
+    for weight in (norm.weight, norm.bias):
+        nn.init.normal_(weight)
+    x = (1 + torch.randn(num, channels, 133)).requires_grad_()
+    given, gates = [x, *conv.parameters(), *norm.parameters()], ()
+    wanted = norm(conv(x))
+    if coarse is not None:
+        gates = torch.rand(2, num, channels, coarse).requires_grad_().unbind()
+        gate, value = (resize(one, 133) for one in gates)
+        wanted = wanted * gate + value
+    found = attend_gradient.filter_norm(x, conv, norm, *gates)
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+    grad = torch.randn_like(wanted)
+    given += gates
+    for ours, theirs in zip(
+        torch.autograd.grad(found, given, grad, retain_graph=True),
+        torch.autograd.grad(wanted, given, grad, retain_graph=True),
+        strict=True,
+    ):
+        assert (ours - theirs).norm() <= 1e-4 * theirs.norm() + 1e-5
 
 
 def test_not_where_layers_are_wanted():
