@@ -20,7 +20,7 @@ from avsep_sb.lobes.resize import nearest_frames
 from avsep_sb.lobes.torch_team import torch_team
 
 # Values that a thread works on between two looks at what is left to do.
-SHARE = 1 << 18
+SHARE = 1 << 30
 # With fewer values than this a second thread takes longer to start.
 ALONE = 1 << 16
 

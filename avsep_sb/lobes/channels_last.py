@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from avsep_sb.lobes import frame_gradient
+from avsep_sb.lobes import frame_gradient, pointwise_gradient
 from avsep_sb.lobes.norms import GlobalLayerNorm
 from avsep_sb.lobes.resize import resize
 
@@ -183,6 +183,9 @@ def filter_frames(x, weight, bias=None, stride=1, groups=1):
         return F.conv1d(x, weight, bias, stride, padding, 1, groups)
     if groups == len(weight) > 1 and frame_gradient.apply_here(x, weight):
         return frame_gradient.depthwise(x, weight, bias, stride)
+    is_point = groups == stride == weight.shape[-1] == 1
+    if is_point and pointwise_gradient.apply_here(x, weight):
+        return pointwise_gradient.pointwise(x, weight, bias)
     image, weight = x.unsqueeze(2), weight.unsqueeze(2)
     steps, padding = (1, stride), (0, padding)
     if groups == 1 and weight.shape[-1] == 1 and _on_one_thread(x, weight):

@@ -60,7 +60,7 @@ def _sums(loop, length, shape, *given):
     def make(start, stop, sums):
         loop(*given, sums, start, stop)
 
-    return in_blocks(torch_team(), length, make, *shape)
+    return in_blocks(torch_team(), length, make, *shape, block=length)
 
 
 class _NormPReLU(torch.autograd.Function):
@@ -70,28 +70,26 @@ class _NormPReLU(torch.autograd.Function):
     def forward(ctx, x, weight, bias, slope, eps):
         do, rows = compiled(), _rows(x)
         length, channels = rows.shape[1:]
-        count = length * channels
-        out, known = torch.empty_like(rows), []
-        gamma = weight.double()
+        out, ctx.seen = torch.empty_like(rows), []
+        layer = weight.detach().numpy(), bias.detach().numpy()
         low = torch.ones(1) if slope is None else slope.detach()
         curve = torch.cat([1 + low, 1 - low]).div(2).numpy()
         for item, made in zip(rows, out, strict=True):
             array, to = item.numpy(), made.numpy()
             sums = _sums(do.sum_frames, length, (2, channels), array)
-            mean, square = sums.sum(1) / count
-            rate = ((square - mean**2).clamp(min=0.0) + eps).rsqrt()
-            maps = torch.stack(
-                [gamma * rate, bias.double() - gamma * rate * mean]
-            )
-            maps = maps.float()
+            maps = torch.empty(2, 1, channels).numpy()
+            known = torch.empty(2, 1, dtype=torch.float64).numpy()
+            sums = sums.numpy()[:, None]
+            do.norm_maps(sums, *layer, eps, length, maps, known)
+            maps = maps[:, 0]
 
             def bend(start, stop, array=array, maps=maps, to=to):
-                do.bend_frames(array, maps.numpy(), curve, to, start, stop)
+                do.bend_frames(array, maps, curve, to, start, stop)
 
-            in_blocks(torch_team(), length, bend)
-            known.append((mean, rate, maps))
+            in_blocks(torch_team(), length, bend, block=length)
+            ctx.seen.append((known, maps))
         ctx.save_for_backward(x, weight, low)
-        ctx.known, ctx.has_slope = known, slope is not None
+        ctx.has_slope = slope is not None
         return out.transpose(1, 2)
 
     @staticmethod
@@ -100,37 +98,29 @@ class _NormPReLU(torch.autograd.Function):
         x, weight, low = ctx.saved_tensors
         do, rows, come = compiled(), _rows(x), _rows(grad)
         length, channels = rows.shape[1:]
-        count, gamma = length * channels, weight.double()
-        out = torch.empty_like(rows)
-        for_weight, for_bias, for_slope = 0.0, 0.0, 0.0
-        for number, (mean, rate, maps) in enumerate(ctx.known):
+        out, for_slope = torch.empty_like(rows), 0.0
+        found = torch.zeros(2, channels, dtype=torch.float64)
+        gamma = weight.detach().numpy()
+        for number, (known, maps) in enumerate(ctx.seen):
             given = (
                 *(rows[number].numpy(), come[number].numpy()),
-                *(maps.numpy(), low.detach().numpy()),
+                *(maps, low.detach().numpy()),
             )
-            shape = (3, channels)
-            outer, inner, bent = _sums(do.sum_gradients, length, shape, *given)
-            # What reaches the norm, times what it normalised.
-            centred = rate * (inner - mean * outer)
-            level = rate * (gamma * outer).sum() / count
-            tilt = rate**2 * (gamma * centred).sum() / count
-            back = torch.stack(
-                [
-                    gamma * rate,
-                    (-tilt).expand(channels),
-                    (tilt * mean - level).expand(channels),
-                ]
+            sums = _sums(do.sum_gradients, length, (3, channels), *given)
+            for_slope = for_slope + sums[2].sum()
+            back = torch.empty(3, 1, channels).numpy()
+            do.norm_slopes(
+                sums.numpy()[:2, None],
+                *(known, gamma, length, back, found.numpy()),
             )
-            back, to = back.float().numpy(), out[number].numpy()
+            back, to = back[:, 0], out[number].numpy()
 
             def spread(start, stop, given=given, back=back, to=to):
                 do.spread_gradients(*given, back, to, start, stop)
 
-            in_blocks(torch_team(), length, spread)
-            for_weight, for_bias = for_weight + centred, for_bias + outer
-            for_slope = for_slope + bent.sum()
+            in_blocks(torch_team(), length, spread, block=length)
         return (
-            *(out.transpose(1, 2), for_weight.float(), for_bias.float()),
+            *(out.transpose(1, 2), *found.float().unbind()),
             for_slope.float().reshape(1) if ctx.has_slope else None,
             None,
         )

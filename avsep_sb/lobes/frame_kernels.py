@@ -11,6 +11,7 @@ Authors
 import functools
 
 from avsep_sb.lobes.iianet_kernels import compile_loops
+from avsep_sb.lobes.norm_kernels import norm_maps, norm_slopes
 
 
 def sum_frames(x, sums, start, stop):
@@ -161,6 +162,8 @@ LOOPS = (
     sum_gradients,
     spread_gradients,
     filter_gradients,
+    norm_maps,
+    norm_slopes,
 )
 
 
