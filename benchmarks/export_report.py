@@ -169,7 +169,7 @@ def measure(text, folder, facts, cases, args):
                     "model": lambda case=case: model(case),
                     "export": lambda case=case: export(case),
                 }
-                rounds = interleaved(calls, args.rounds)
+                rounds = interleaved(calls, args.rounds, rest=0.3)
                 ratio = spread(rounds.ratios("export", "model"))
                 yield None, f"{case}: {rounds.note()}"
             yield (

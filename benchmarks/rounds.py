@@ -126,7 +126,7 @@ class Rounds:
         )
 
 
-def interleaved(calls, rounds):
+def interleaved(calls, rounds, rest=0.0):
     """Times calls in turns, after one call of each that does not count.
 
     They start in another order each round, so that none is always first.
@@ -137,6 +137,9 @@ def interleaved(calls, rounds):
         Name to a function without arguments.
     rounds : int
         Times that each is run.
+    rest : float
+        Seconds after each call, in which threads of other processes that spin
+        in wait for more give up.
 
     Returns
     -------
@@ -156,6 +159,7 @@ def interleaved(calls, rounds):
         products.append([product(square)])
         for name in names[first:] + names[:first]:
             passed, computed = timed(calls[name])
+            time.sleep(rest)
             wall[name].append(passed)
             cpu[name].append(computed)
             products[-1].append(product(square))
