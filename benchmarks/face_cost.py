@@ -4,7 +4,8 @@
 
 ``speed.py`` times each number of faces by itself, minutes apart; on a machine
 whose speed drifts, times taken in turns (``rounds.py``) say more of their
-ratio. "pipeline" has the visual front end in each pass.
+ratio. "pipeline" has the visual front end in each pass, "compiled" a cycle of
+the layers by ``torch.compile``.
 
 Authors
  * avsep_sb contributors
@@ -19,7 +20,7 @@ from speed_models import Runner
 
 from avsep_sb.errors import ConfigError, run_or_explain
 
-FORMS = ("ours", "plain", "pipeline")
+FORMS = ("ours", "plain", "pipeline", "compiled")
 
 
 def main(argv):

@@ -3,7 +3,9 @@
 A name is a training YAML of ours, with options in quotes if there are any, or
 one of SpeechBrain's separators with the sizes of its WSJ0Mix recipe. Forms:
 "ours" is the lobe, "plain" the same weights in ``benchmarks/plain``, "pipeline"
-the visual front end and the lobe. Weights are random: they change no cost.
+the visual front end and the lobe, "compiled" its layers, a cycle of them by
+``torch.compile``, in place of the loops. Weights are random: they change no
+cost.
 
 Authors
  * avsep_sb contributors
@@ -21,6 +23,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from training_step import random_batch, training_step
 
+from avsep_sb.compiling import compile_repeated
 from avsep_sb.errors import ConfigError
 from avsep_sb.lobes.avlit import AVLiT
 from avsep_sb.lobes.bin import BIN
@@ -201,6 +204,9 @@ class Runner:
         self.mix, self.visual = one.mix, one.visual[None]
         if form == "plain":
             self.net = plain_form(self.net)
+        if form == "compiled":
+            self.net.fast = False
+            compile_repeated(self.net)
         if form == "pipeline":
             self.frontend, self.roi = one.frontend.eval(), one.roi[None]
 

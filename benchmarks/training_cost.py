@@ -99,7 +99,7 @@ def table(names, rounds, memory, first):
         lines.append(
             f"| {short(model)} | {form} | {spread(rounds.seconds(name))} "
             f"| {spread(rounds.ratios(names[0], name))} "
-            f"| {memory[name]:.0f} | {first[name]:.1f} |"
+            f"| {memory[name]:.0f} | {first[name]:.3g} |"
         )
     return lines
 

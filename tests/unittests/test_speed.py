@@ -22,6 +22,7 @@ TOY_AVLIT = (
     f"{ROOT / 'hparams' / 'avlit.yaml'} --audio_blocks 1 --video_blocks 1 "
     "--bottleneck_channels 8 --audio_channels 16 --video_channels 8"
 )
+FORMS = ("ours", "compiled")
 NAMES = [
     "bin num_iterations=1 bottleneck_channels=8 audio_channels=16 "
     "video_channels=8",
@@ -219,6 +220,16 @@ def test_unusable_arguments_are_named(script, tmp_path):
     (tmp_path / "speed.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match="not a table of this benchmark"):
         speed.main(["--out", str(tmp_path)])
+
+
+def test_compiled_layers_give_the_same(script, monkeypatch):
+    eager = functools.partial(torch.compile, backend="eager")
+    monkeypatch.setattr(torch, "compile", eager)
+    models = script("speed_models")
+    forms = [models.Runner(TOY_IIANET, form, 0.2, 2) for form in FORMS]
+    found = [form() for form in forms]
+    assert not forms[1].net.fast and "_av_cycle" in vars(forms[1].net)
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)
 
 
 def test_what_a_face_costs(script, capsys):
