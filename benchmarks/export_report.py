@@ -14,7 +14,7 @@ Authors
 """
 
 import argparse
-import multiprocessing
+import math
 import shlex
 import sys
 import time
@@ -25,6 +25,7 @@ import torch
 from candidates import Candidate
 from report import footer, new_files
 from rounds import interleaved, spread
+from speed_worker import Served
 
 from avsep_sb.errors import AVSepError, ConfigError, run_or_explain
 from avsep_sb.export.check import Speech
@@ -63,7 +64,7 @@ def scene(model, seconds, faces):
     speech = Speech(model.hparams.sample_rate, model.hparams.video_fps)
     mix, lips, seen = speech(1, faces, PIECE)
     samples = round(seconds * speech.rate)
-    frames = -(-samples * int(speech.fps) // speech.rate)
+    frames = math.ceil(samples * speech.fps / speech.rate)
     mix = mix.tile(1, -(-samples // mix.shape[1]))[:, :samples]
     if not model.sees:
         return (mix,)
@@ -84,8 +85,8 @@ def serve(pipe, text, folder, threads):
         return
     pipe.send(time.monotonic() - begin)
     inputs = {}
-    while (question := pipe.recv()) is not None:
-        case, wants_output = question
+    while True:
+        case, wants_output = pipe.recv()
         if case not in inputs:
             inputs[case] = scene(model, *case)
         with torch.inference_mode():
@@ -110,41 +111,21 @@ def open_form(model, folder, threads):
     return torch.jit.load(str(Path(folder) / FILES["torchscript"]))
 
 
-class Form:
+class Form(Served):
     """A process with a model or its export, as long as the block lasts."""
 
     def __init__(self, text, folder, threads):
-        context = multiprocessing.get_context("spawn")
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(
-            target=serve, args=(theirs, text, folder, threads), daemon=True
-        )
-        self.process.start()
-        theirs.close()
-        self.opening = self._receive()
+        super().__init__(serve, (text, folder, threads), threads)
+        self.opening = self.receive()
 
     def __call__(self, case, wants_output=False):
-        self.pipe.send((case, wants_output))
-        return self._receive()
-
-    def _receive(self):
-        try:
-            answer = self.pipe.recv()
-        except (EOFError, ConnectionResetError):
-            raise ConfigError(
-                "A form's process died, most likely for want of memory: give "
-                "shorter --seconds or fewer --faces."
-            ) from None
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        return self.ask((case, wants_output))
 
     def __enter__(self):
         return self
 
     def __exit__(self, *error):
-        self.process.terminate()
-        self.process.join()
+        self.stop()
 
 
 def name_of(text):

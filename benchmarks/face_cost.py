@@ -14,13 +14,13 @@ Authors
 import argparse
 import sys
 
+import speed_models
 import torch
 from rounds import interleaved, spread
-from speed_models import Runner
 
 from avsep_sb.errors import ConfigError, run_or_explain
 
-FORMS = ("ours", "plain", "pipeline", "compiled")
+FORMS = (*speed_models.FORMS, "compiled")
 
 
 def main(argv):
@@ -44,7 +44,7 @@ def main(argv):
     notes = []
     for form in args.forms:
         passes = {
-            count: Runner(args.model, form, args.seconds, count)
+            count: speed_models.Runner(args.model, form, args.seconds, count)
             for count in faces
         }
         rounds = interleaved(passes, args.rounds)

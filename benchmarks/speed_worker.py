@@ -53,8 +53,63 @@ def _serve(pipe, text, form, seconds, faces, threads):
         pipe.send(answer)
 
 
-class Worker:
-    """The process.
+class Served:
+    """A process that answers what it is asked through a pipe.
+
+    Arguments
+    ---------
+    serve : callable
+        Run in it, with its end of the pipe and what is given. It sends an
+        exception to have it raised here.
+    given : tuple
+        Further arguments.
+    threads : int
+        Threads of OpenMP.
+    """
+
+    def __init__(self, serve, given, threads):
+        # Spawned: a forked process would start with the peak of this one.
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        given = (theirs, *given)
+        self.process = context.Process(target=serve, args=given, daemon=True)
+        before = os.environ.get("OMP_NUM_THREADS")
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+        try:
+            self.process.start()
+        finally:
+            del os.environ["OMP_NUM_THREADS"]
+            if before is not None:
+                os.environ["OMP_NUM_THREADS"] = before
+        theirs.close()
+
+    def ask(self, question):
+        """Anything that it understands; gives the answer."""
+        with contextlib.suppress(BrokenPipeError):
+            self.pipe.send(question)
+        return self.receive()
+
+    def stop(self):
+        """Ends the process."""
+        if self.process.is_alive():
+            self.process.terminate()
+        self.process.join()
+
+    def receive(self):
+        """What it sends; raises what went wrong there."""
+        try:
+            answer = self.pipe.recv()
+        except (EOFError, ConnectionResetError):
+            raise WorkerDied(
+                "A model's process died, most likely for want of memory."
+            ) from None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class Worker(Served):
+    """A model in a form; understands "run", "output", "macs" and the like.
 
     Arguments
     ---------
@@ -66,44 +121,9 @@ class Worker:
     """
 
     def __init__(self, text, form, seconds, faces, threads):
-        # Spawned: a forked process would start with the peak of this one.
-        context = multiprocessing.get_context("spawn")
-        self.pipe, theirs = context.Pipe()
-        given = (theirs, text, form, seconds, faces, threads)
-        self.process = context.Process(target=_serve, args=given, daemon=True)
-        before = os.environ.get("OMP_NUM_THREADS")
-        os.environ["OMP_NUM_THREADS"] = str(threads)
-        try:
-            self.process.start()
-        finally:
-            del os.environ["OMP_NUM_THREADS"]
-            if before is not None:
-                os.environ["OMP_NUM_THREADS"] = before
-        theirs.close()
+        given = (text, form, seconds, faces, threads)
+        super().__init__(_serve, given, threads)
 
     def ready(self):
         """Waits until the model is built; raises what went wrong there."""
-        self._receive()
-
-    def ask(self, question):
-        """One of "run", "output", "macs", "parameters", "megabytes"."""
-        with contextlib.suppress(BrokenPipeError):
-            self.pipe.send(question)
-        return self._receive()
-
-    def stop(self):
-        """Ends the process."""
-        if self.process.is_alive():
-            self.process.terminate()
-        self.process.join()
-
-    def _receive(self):
-        try:
-            answer = self.pipe.recv()
-        except (EOFError, ConnectionResetError):
-            raise WorkerDied(
-                "A model's process died, most likely for want of memory."
-            ) from None
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        self.receive()

@@ -9,7 +9,7 @@ Authors
 """
 
 
-def group_norm(x, num_groups, weight=None, bias=None, eps=1e-5):
+def group_norm(x, num_groups, weight, bias, eps):
     """Normalise over channels and time with means over time first.
 
     With 512 channels onnxruntime's own norm is off by 3e-3 after 3 s.
@@ -70,7 +70,7 @@ def sum_by_turns(x, dim=None, keepdim=False, **options):
     >>> sum_by_turns(torch.ones(2, 3, 4), dim=(1, 2)).tolist()
     [12.0, 12.0]
     """
-    if not isinstance(dim, tuple):
+    if not isinstance(dim, (tuple, list)):
         where = {} if dim is None else {"dim": dim, "keepdim": keepdim}
         return x.sum(**where, **options)
     # From the last one on, the others keep their places.

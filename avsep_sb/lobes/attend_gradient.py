@@ -19,8 +19,6 @@ from avsep_sb.lobes.norms import GlobalLayerNorm
 from avsep_sb.lobes.resize import nearest_frames
 from avsep_sb.lobes.torch_team import torch_team
 
-# Values that a thread works on between two looks at what is left to do.
-SHARE = 1 << 30
 # With fewer values than this a second thread takes longer to start.
 ALONE = 1 << 16
 
@@ -91,8 +89,8 @@ def _by_rows(function, *arrays):
         function(*arrays, 0, rows)
         return
     team = torch_team()
-    step = max(1, SHARE // max(1, length))
-    step = max(1, min(step, -(-rows // team.count)))
+    # One part for each thread: to begin another takes as long as small ones do.
+    step = -(-rows // team.count)
     team.share(
         lambda i: function(*arrays, i * step, min((i + 1) * step, rows)),
         -(-rows // step),
@@ -127,13 +125,14 @@ class _FilterNorm(torch.autograd.Function):
         )
         out = x.new_empty(num, channels, made)
         ctx.has_bias = bias is not None
+        ctx.gated, firsts = gate is not None, torch.zeros(1, dtype=torch.int64)
         if gate is None:
-            _by_rows(do.norm_forward, *given, maps, _rows(out))
-            ctx.save_for_backward(x, weight)
-            return out
-        gate = gate.contiguous()
-        frames = nearest_frames(gate.shape[-1], made)
-        firsts = torch.searchsorted(frames, torch.arange(gate.shape[-1] + 1))
+            gate = value = x.new_empty(num, channels, 0)
+        else:
+            gate = gate.contiguous()
+            frames = nearest_frames(gate.shape[-1], made)
+            coarse = torch.arange(gate.shape[-1] + 1)
+            firsts = torch.searchsorted(frames, coarse)
         ctx.maps, ctx.firsts = maps, firsts.numpy()
         _by_rows(
             do.attend_forward,
@@ -145,22 +144,17 @@ class _FilterNorm(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
-        x, weight, *gates = ctx.saved_tensors
+        x, weight, gate = ctx.saved_tensors
         do, given, come = compiled(), (_rows(x), *ctx.filter), _rows(grad)
         num, channels, made = grad.shape
+        gating = _rows(gate), ctx.firsts
+        for_gates = gate.new_empty(2, *gate.shape)
         sums = torch.empty(2, num * channels).numpy()
-        for_gate = for_value = None
-        if gates:
-            (gate,) = gates
-            for_gate, for_value = (torch.empty_like(gate) for _ in range(2))
-            gating = _rows(gate), ctx.firsts
-            _by_rows(
-                do.attend_sums,
-                *(*given, come, ctx.maps, *gating),
-                *(_rows(for_gate), _rows(for_value), sums),
-            )
-        else:
-            _by_rows(do.norm_sums, *given, come, sums)
+        _by_rows(
+            do.attend_sums,
+            *(*given, come, ctx.maps, *gating),
+            *(for_gates.flatten(1, 2).numpy(), sums),
+        )
         back = torch.empty(3, num * channels).numpy()
         found = torch.zeros(2, channels, dtype=torch.float64)
         do.norm_slopes(
@@ -171,19 +165,18 @@ class _FilterNorm(torch.autograd.Function):
         for_x, taps = torch.empty_like(x), ctx.filter[0]
         for_taps = x.new_empty(num * channels, taps.shape[1])
         for_bias = x.new_empty(num * channels)
-        made_ones = _rows(for_x), for_taps.numpy(), for_bias.numpy()
-        if gates:
-            _by_rows(
-                do.attend_backward, *given, come, back, *gating, *made_ones
-            )
-        else:
-            _by_rows(do.norm_backward, *given, come, back, *made_ones)
+        _by_rows(
+            do.attend_backward,
+            *(*given, come, back, *gating),
+            *(_rows(for_x), for_taps.numpy(), for_bias.numpy()),
+        )
         for_taps = for_taps.reshape(num, channels, 1, -1).sum(0)
         for_bias = for_bias.reshape(num, channels).sum(0)
         return (
             *(for_x, for_taps, for_bias if ctx.has_bias else None),
             *found.float().unbind(),
-            *(for_gate, for_value, None, None),
+            *(for_gates.unbind() if ctx.gated else (None, None)),
+            *(None, None),
         )
 
 

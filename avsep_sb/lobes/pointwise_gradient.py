@@ -1,11 +1,11 @@
 """Convolutions of one tap, with the gradient of the weights by the BLAS.
 
 What oneDNN does forward and for the input is at the speed of a matrix product;
-for the weights it takes two to four times as long (9.1 against 4.7 ms for both
-gradients of 512 x 512 channels and 1601 frames, 9.7 against 3.8 ms for 512 x
-384), and leaves them in an order that has to be changed. Where the BLAS is MKL
-on a processor of Intel it does better; elsewhere MKL has half of its speed
-(50 against oneDNN's 105 GMAC/s on an AMD EPYC), and torch's way stays.
+for the weights it takes up to four times as long (with 1601 frames, 4.5 against
+2.5 ms for 512 x 512 channels, 7.4 against 2.0 ms for 512 x 384), and leaves
+them in an order that has to be changed. Where the BLAS is MKL on a processor of
+Intel it does better; elsewhere MKL has half of oneDNN's speed (50 against 105
+GMAC/s on an AMD EPYC), and torch's way stays.
 
 Authors
  * avsep_sb contributors

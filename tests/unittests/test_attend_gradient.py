@@ -6,8 +6,8 @@ from torch import nn
 
 from avsep_sb.lobes import (
     attend_gradient,
+    attend_kernels,
     cpu_gradients,
-    filter_kernels,
     iianet_blocks,
 )
 from avsep_sb.lobes.iianet import IIANet
@@ -82,11 +82,12 @@ def test_rows_of_filters(size, length, stride):
     made = torch.empty_like(wanted), torch.empty(length), torch.empty(size)
     row, own = x.detach().numpy(), taps.detach().numpy()
     room, more = ([one.numpy() for one in each] for each in (room, more))
-    filter_kernels.filter_row(row, own, 1.0, *room, made[0].numpy())
-    filter_kernels.filter_row_backward(
+    attend_kernels.filter_row(row, own, 1.0, *room, made[0].numpy())
+    total = attend_kernels.filter_row_backward(
         *(row, grad.numpy(), own, *room, *more),
         *(made[1].numpy(), made[2].numpy()),
     )
+    assert float(total) == pytest.approx(float(grad.sum()), abs=1e-5)
     for ours, theirs in zip(made, (wanted.detach(), *back), strict=True):
         torch.testing.assert_close(ours, theirs)
 

@@ -1,18 +1,12 @@
 """Proves that the report on exports holds what was exported."""
 
 import importlib
-from pathlib import Path
 
 import pytest
 import torch
 
 from avsep_sb.errors import ConfigError, DataError
-
-ROOT = Path(__file__).resolve().parents[2]
-TOY_BIN = (
-    f"{ROOT / 'hparams' / 'bin_synthav.yaml'} --num_iterations 1 "
-    "--bottleneck_channels 8 --audio_channels 16 --video_channels 8"
-)
+from tests.unittests.test_benchmarks import ROOT, TOY_BIN
 
 
 @pytest.fixture
